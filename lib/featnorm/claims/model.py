@@ -1,0 +1,171 @@
+"""What a claim is, what counts as evidence for it, and how its outcome is computed.
+
+A claim is a statement with an address in the paper. A check measures it and returns `Evidence`. The same check is then
+run on deliberately wrong variants, the falsifiers: a check that accepts one of them decides nothing.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from featnorm.scale import Scale
+
+Kind = Literal["statement", "definition", "assumption", "remark", "figure", "beyond"]
+Restored = Literal["exact", "constants", "guess"]
+EvidenceKind = Literal["symbolic", "certified", "numerical", "archived"]
+
+NOT_CHECKED = "not yet checked"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One statement: where the paper makes it, what it says, and what it rests on.
+
+    Attributes
+    ----------
+    id: short name, also the anchor of the statement in the book, such as ``lemma-1``.
+    kind: what sort of statement it is; ``beyond`` marks those the paper does not make.
+    name: how the text refers to it, such as ``Lemma 1`` or ``Norm law``.
+    title: a few words that say what it is about.
+    place: where in the paper, such as ``Sec. 4``.
+    statement: the statement itself in MyST Markdown; displayed formulas carry the paper's equation numbers.
+    restored: how sure the formula is, since the source text had lost its formulas: ``exact`` (forced by the words and
+        the derivation), ``constants`` (up to constants or conventions) or ``guess``. Ours are always ``exact``.
+    chapter: the page under ``book/`` that states and checks it; None puts it on the page "Not yet checked".
+    uses: ids of the claims it rests on.
+    nearest, new: for ``beyond`` only: the nearest known result (MyST, with its citation) and what is new here.
+    """
+
+    id: str
+    kind: Kind
+    name: str
+    title: str
+    place: str
+    statement: str
+    restored: Restored
+    chapter: str | None = None
+    uses: tuple[str, ...] = ()
+    nearest: str = ""
+    new: str = ""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One measurement: it passes when ``statistic <= threshold``; anything that is not a number fails.
+
+    ``source`` says where the threshold comes from (a standard error, a floating-point bound, a scaling fit).
+    ``tightness`` is the ratio of the truth to a bound at the worst point, for bounds only.
+    ``vacuous`` is set by checks that also test an empty variant of the statement and find that it passes too.
+    ``numbers`` are named figures for the text.
+    """
+
+    statistic: float
+    threshold: float
+    source: str
+    kind: EvidenceKind
+    samples: int
+    seed: int | None
+    tightness: float | None = None
+    vacuous: bool = False
+    numbers: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def passed(self) -> bool:
+        """Whether the measurement lies within its threshold."""
+        return math.isfinite(self.statistic) and self.statistic <= self.threshold
+
+
+@dataclass(frozen=True)
+class Check:
+    """How a claim is tested: one measurement, run on the claimed variant and on wrong ones.
+
+    ``run(variant, scale, seed)`` measures how far ``variant`` is from the truth. ``wrong`` maps a few words on what is
+    wrong to a wrong variant; at least one. ``readings`` are other plausible readings of a formula that was lost.
+    """
+
+    run: Callable[[Any, Scale, int], Evidence]
+    claimed: Any
+    wrong: Mapping[str, Any]
+    readings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.wrong:
+            raise ValueError("wrong = {}: a check needs at least one wrong variant that it must reject")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a check found: the outcome and everything it was computed from."""
+
+    id: str
+    outcome: str
+    evidence: Evidence
+    falsifiers: Mapping[str, Evidence]
+    readings: Mapping[str, Evidence]
+    scale: str
+    seconds: float
+
+    @property
+    def ok(self) -> bool:
+        """False where the check cannot tell the statement from a wrong one."""
+        return self.outcome != "undecided"
+
+    def as_dict(self) -> dict[str, Any]:
+        """The result as plain JSON data, with ``passed`` written out for each measurement."""
+
+        def flat(e: Evidence) -> dict[str, Any]:
+            return {**asdict(e), "numbers": dict(e.numbers), "passed": e.passed}
+
+        return {
+            "id": self.id,
+            "outcome": self.outcome,
+            "evidence": flat(self.evidence),
+            "falsifiers": {k: flat(e) for k, e in self.falsifiers.items()},
+            "readings": {k: flat(e) for k, e in self.readings.items()},
+            "scale": self.scale,
+            "seconds": self.seconds,
+        }
+
+
+def outcome(
+    claim: Claim, evidence: Evidence, falsifiers: Mapping[str, Evidence], readings: Mapping[str, Evidence]
+) -> str:
+    """The outcome that follows from the measurements; never typed by hand.
+
+    ``undecided`` if a wrong variant passes. ``fails`` needs every plausible reading of the formula to fail, so a
+    formula that was not restored exactly can fail only if other readings were tried. A bound that is never nearer to
+    the truth than a factor of ten ``holds loosely``. An assumption reports how far the truth departs from it.
+    """
+    if any(e.passed for e in falsifiers.values()):
+        return "undecided"
+    if claim.kind == "assumption":
+        return f"departs by {evidence.statistic:.2g}"
+    if evidence.passed:
+        if evidence.vacuous:
+            return "holds vacuously"
+        if evidence.tightness is not None and evidence.tightness < 0.1:
+            return "holds loosely"
+        return "holds"
+    settled = claim.restored == "exact" or bool(readings)
+    return "fails" if settled and not any(e.passed for e in readings.values()) else "undecided"
+
+
+def run_check(claim: Claim, check: Check, scale: Scale, seed: int) -> Result:
+    """Run a check on the claimed variant, on every wrong one and on every other reading."""
+    start = time.perf_counter()
+    evidence = check.run(check.claimed, scale, seed)
+    falsifiers = {name: check.run(variant, scale, seed) for name, variant in check.wrong.items()}
+    readings = {name: check.run(variant, scale, seed) for name, variant in check.readings.items()}
+    return Result(
+        claim.id,
+        outcome(claim, evidence, falsifiers, readings),
+        evidence,
+        falsifiers,
+        readings,
+        str(scale),
+        time.perf_counter() - start,
+    )

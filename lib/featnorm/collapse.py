@@ -1,0 +1,55 @@
+"""Three things people call collapse, and a number for each.
+
+Complete collapse is about absolute size, dimensional collapse about rank, functional collapse about what a downstream
+task sees: the normalised features. They are different; every claim of the book says which one it means.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from featnorm._validate import Array, array
+from featnorm.setting import effective_rank
+
+
+@dataclass(frozen=True)
+class Collapse:
+    """The three measures of one state.
+
+    size: ||Phi||_F; 0 is complete collapse.
+    rank: effective rank of F = Phi Phi^T, from 1 (dimensional collapse) to h.
+    spread: E||z - E z||^2 of the normalised features z = Phi x / ||Phi x||, from 0 (functional collapse) to 1.
+    """
+
+    size: float
+    rank: float
+    spread: float
+
+
+def feature_spread(features: Array) -> float:
+    """E||z - E z||^2 = 1 - ||E z||^2 over the rows of ``features`` (n, h), z the row over its norm; 0 if all agree.
+
+    >>> feature_spread(np.array([[1.0, 0.0], [-2.0, 0.0]]))
+    1.0
+    >>> feature_spread(np.array([[1.0, 0.0], [2.0, 0.0]]))
+    0.0
+    """
+    features = array("features", features, (None, None))
+    lengths = np.linalg.norm(features, axis=1, keepdims=True)
+    if not (lengths > 0).all():
+        raise ValueError("features: a row is zero, so it has no direction")
+    z = features / lengths
+    return float(np.mean(np.sum((z - z.mean(axis=0)) ** 2, axis=1)))
+
+
+def measure(Phi: Array, x: Array) -> Collapse:
+    """All three measures of Phi (h, d) on inputs x (n, d).
+
+    >>> measure(np.eye(2), np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]]))
+    Collapse(size=1.4142135623730951, rank=2.0, spread=1.0)
+    """
+    Phi = array("Phi", Phi, (None, None))
+    x = array("x", x, (None, Phi.shape[1]))
+    return Collapse(float(np.linalg.norm(Phi)), effective_rank(Phi @ Phi.T), feature_spread(x @ Phi.T))

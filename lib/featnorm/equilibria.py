@@ -1,0 +1,155 @@
+"""Equilibria of a mode on the invariant parabola at frozen norms: where they are, their stability, the regime. Eq. 7-8.
+
+In the unit sqrt(N_Psi), w = sqrt(N_Psi) y, the non-zero equilibria of Eq. 7 are the roots of
+
+    p(y) = -2 y^5 - theta y^2 + y - r,    theta = N_x N_Phi / sqrt(N_Psi),    r = rho (1 + sigma2) N_Phi sqrt(N_Psi).
+
+By Descartes' rule p has exactly one negative root and none or two positive ones, whatever the sign of theta. Its
+derivative vanishes at exactly one positive point y*, the maximum; the value there decides, and the roots lie on its two
+sides. So every root is found inside a bracket and the count is never guessed from rounding errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy.optimize import brentq
+
+from featnorm.setting import Norms, Setting
+
+Regime = Literal["Collapse", "fold", "Acute", "Stable"]
+Stability = Literal["stable", "unstable", "semi-stable"]
+
+_EPS = float(np.finfo(float).eps)
+#: Two positive roots are counted as one double root within this relative distance of rho from its critical value.
+FOLD_TOLERANCE = 1e-12
+
+
+@dataclass(frozen=True)
+class Equilibrium:
+    """A point w where dw/dt = 0: its name in the paper, its multiplicity as a root and what happens beside it."""
+
+    w: float
+    name: Literal["w_down_minus", "zero", "w_down_plus", "w_up"]
+    stability: Stability
+    multiplicity: int = 1
+
+
+def scaled(N: Norms, setting: Setting) -> tuple[float, float]:
+    """The two numbers that decide everything: (theta, r) as in the module's heading, both without unit.
+
+    >>> scaled(Norms(1.0, 1.0, 0.0), Setting(h=1, d=1, sigma2=1.0, rho=0.25))
+    (0.0, 0.5)
+    """
+    root = np.sqrt(N.N_Psi)
+    return float(N.N_x * N.N_Phi / root), float(setting.rho * setting.a * N.N_Phi * root)
+
+
+def _root(f: Callable[[float], float], low: float, high: float) -> float:
+    return float(brentq(f, low, high, xtol=1e-300, rtol=4 * _EPS, maxiter=500))
+
+
+def _beyond(f: Callable[[float], float], start: float) -> float:
+    """A point beyond ``start`` at which f is negative; f tends to minus infinity."""
+    step = start
+    while f(step) >= 0.0:
+        step *= 2.0
+    return step
+
+
+def fold(theta: float) -> tuple[float, float]:
+    """The saddle-node at a given theta: (y*, r_c). Below r_c there are two positive equilibria, above it none.
+
+    y* is the positive root of 10 y^4 + 2 theta y = 1, and r_c = y*/2 + 3 y*^5.
+
+    >>> y, r_c = fold(0.0)
+    >>> abs(y - 10 ** -0.25) < 1e-15, abs(r_c - 0.8 * y) < 1e-15
+    (True, True)
+    """
+    if not np.isfinite(theta):
+        raise ValueError(f"theta = {theta!r}: must be a finite number")
+
+    def falling(y: float) -> float:
+        return 1.0 - 10.0 * y**4 - 2.0 * theta * y
+
+    high = _beyond(falling, 1.0)
+    y = _root(falling, 0.0, high)
+    return y, y / 2.0 + 3.0 * y**5
+
+
+def critical_rho(N: Norms, setting: Setting) -> float:
+    """The weight decay at which the two positive equilibria of Eq. 7 meet and vanish, at frozen norms.
+
+    >>> setting = Setting(h=1, d=1, sigma2=1.0)
+    >>> round(critical_rho(Norms(1.0, 1.0, 0.0), setting), 4)
+    0.2249
+    """
+    theta, _ = scaled(N, setting)
+    return fold(theta)[1] / (setting.a * N.N_Phi * np.sqrt(N.N_Psi))
+
+
+def regime(N: Norms, setting: Setting) -> Regime:
+    """The paper's regime (Section 5.2): Collapse above the critical weight decay, Acute below it, Stable at rho = 0.
+
+    >>> [regime(Norms(1, 1, 0), Setting(h=1, d=1, sigma2=1.0, rho=rho)) for rho in (0.5, 0.1, 0.0)]
+    ['Collapse', 'Acute', 'Stable']
+    """
+    theta, r = scaled(N, setting)
+    if r == 0.0:
+        return "Stable"
+    gap = r / fold(theta)[1] - 1.0
+    return "fold" if abs(gap) <= FOLD_TOLERANCE else "Collapse" if gap > 0 else "Acute"
+
+
+def equilibria(N: Norms, setting: Setting) -> tuple[Equilibrium, ...]:
+    """All real equilibria of Eq. 7 in increasing order, with multiplicity and stability.
+
+    For rho > 0 there are 2 (Collapse), 3 (fold) or 4 (Acute); at rho = 0 (Stable) zero is a double, semi-stable one.
+
+    >>> for e in equilibria(Norms(1, 1, 0), Setting(h=1, d=1, sigma2=1.0, rho=0.1)):
+    ...     print(f"{e.name} {e.w:.4f} {e.stability}")
+    w_down_minus -0.8852 unstable
+    zero 0.0000 stable
+    w_down_plus 0.2032 unstable
+    w_up 0.7763 stable
+    """
+    theta, r = scaled(N, setting)
+    y_star, _ = fold(theta)
+    unit = float(np.sqrt(N.N_Psi))
+    kind = regime(N, setting)
+
+    def p(y: float) -> float:
+        return -2.0 * y**5 - theta * y**2 + y - r
+
+    def mirrored(y: float) -> float:
+        return -p(-y)
+
+    low = 1.0  # a point below the root and above zero, since at rho = 0 zero is a root too
+    while mirrored(low) <= 0.0:
+        low /= 2.0
+    negative = -_root(mirrored, low, _beyond(mirrored, low))
+    found = [Equilibrium(unit * negative, "w_down_minus", "unstable")]
+    if kind == "Stable":
+        high = _root(p, y_star, _beyond(p, 2.0 * y_star))
+        found += [Equilibrium(0.0, "zero", "semi-stable", 2), Equilibrium(unit * high, "w_up", "stable")]
+        return tuple(found)
+    found.append(Equilibrium(0.0, "zero", "stable"))
+    if kind == "fold":
+        found.append(Equilibrium(unit * y_star, "w_up", "semi-stable", 2))
+    elif kind == "Acute":
+        found.append(Equilibrium(unit * _root(p, 0.0, y_star), "w_down_plus", "unstable"))
+        found.append(Equilibrium(unit * _root(p, y_star, _beyond(p, 2.0 * y_star)), "w_up", "stable"))
+    return tuple(found)
+
+
+def l2_velocity(w: np.ndarray, setting: Setting) -> np.ndarray:
+    """Eq. 8: dw/dt = w^2 (1 - (1 + sigma2) w) - rho w, a mode on the parabola under the L2 loss.
+
+    >>> float(l2_velocity(np.array(1.0), Setting(h=1, d=1, sigma2=1.0)))
+    -1.0
+    """
+    w = np.asarray(w, dtype=np.float64)
+    return w**2 * (1.0 - setting.a * w) - setting.rho * w

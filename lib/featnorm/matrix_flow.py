@@ -1,0 +1,283 @@
+"""Gradient flow in (W, Phi): the field, the matrix H that drives it, and the closures that replace H by a formula.
+
+Eq. 3 and 4, Lemmas 1 and 4 of the paper. The field exists in three forms: exactly on a finite sample (then the flow is
+an ordinary differential equation whose laws can be tested to rounding), by Monte Carlo for Gaussian data, and through
+a closure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy.integrate import solve_ivp
+
+from featnorm._validate import Array, array, nonnegative, one_of, positive_int
+from featnorm.setting import Setting, feature_views, norms, views
+
+Loss = Literal["cosine", "l2"]
+Closure = Literal["paper", "leading"]
+
+#: What multiplies the three terms of Lemma 4 in each closure. ``paper`` is Lemma 4. ``leading`` drops the middle term,
+#: which is smaller than the other two by a factor of order 1/h.
+CLOSURES: dict[str, tuple[float, float, float]] = {"paper": (1.0, 1.0, 1.0), "leading": (1.0, 0.0, 1.0)}
+
+
+def _directions(W: Array, Phi: Array, x: Array, x1: Array) -> tuple[Array, Array, Array, Array]:
+    """omega, z', and the norms of W Phi x and Phi x' as columns."""
+    u, v = x @ (W @ Phi).T, x1 @ Phi.T
+    u_norm = np.linalg.norm(u, axis=1, keepdims=True)
+    v_norm = np.linalg.norm(v, axis=1, keepdims=True)
+    return u / u_norm, v / v_norm, u_norm, v_norm
+
+
+def cosine_field(
+    W: Array, Phi: Array, x: Array, x1: Array, stop_gradient: bool = True
+) -> tuple[Array, Array]:
+    """Minus the gradient of the cosine loss (Eq. 2) on a sample, by hand.
+
+    With omega = W Phi x / ||W Phi x|| and z' = Phi x' / ||Phi x'||, the derivative of omega^T z' by W Phi x is
+    g = (z' - (omega^T z') omega) / ||W Phi x||; the field is (E[g (Phi x)^T], W^T E[g x^T]).
+
+    Parameters: W (h, h), Phi (h, d), views x, x1 (n, d) row by row. ``stop_gradient=False`` lets the gradient pass
+    through the target too. Returns (dW, dPhi) of the shapes of (W, Phi), in units of loss over parameter.
+
+    >>> dW, dPhi = cosine_field(np.eye(2), np.eye(2), np.array([[1.0, 0.0]]), np.array([[0.0, 2.0]]))
+    >>> dW.tolist()
+    [[0.0, 0.0], [1.0, 0.0]]
+    """
+    omega, z1, u_norm, v_norm = _directions(W, Phi, x, x1)
+    cosine = np.sum(omega * z1, axis=1, keepdims=True)
+    g = (z1 - cosine * omega) / u_norm / len(x)
+    dW, dPhi = g.T @ (x @ Phi.T), W.T @ (g.T @ x)
+    if not stop_gradient:
+        dPhi = dPhi + ((omega - cosine * z1) / v_norm / len(x)).T @ x1
+    return dW, dPhi
+
+
+def l2_field(W: Array, Phi: Array, x: Array, x1: Array, stop_gradient: bool = True) -> tuple[Array, Array]:
+    """Minus the gradient of the L2 loss (Eq. 1) on a sample; arguments and result as in `cosine_field`."""
+    gap = (x1 @ Phi.T - x @ (W @ Phi).T) / len(x)
+    dW, dPhi = gap.T @ (x @ Phi.T), W.T @ (gap.T @ x)
+    return dW, dPhi if stop_gradient else dPhi - gap.T @ x1
+
+
+def l2_field_expected(W: Array, Phi: Array, setting: Setting) -> tuple[Array, Array]:
+    """Minus the gradient of the expected L2 loss: (F - a W F, W^T Phi - a W^T W Phi).
+
+    >>> dW, dPhi = l2_field_expected(np.eye(1), np.eye(1), Setting(h=1, d=1, sigma2=1.0))
+    >>> dW.item(), dPhi.item()
+    (-1.0, -1.0)
+    """
+    W, Phi = setting.state(W, Phi)
+    F = Phi @ Phi.T
+    return F - setting.a * W @ F, W.T @ Phi - setting.a * W.T @ W @ Phi
+
+
+@dataclass(frozen=True)
+class MatrixTrajectory:
+    """States along a flow: times t (m,), W (m, h, h), Phi (m, h, d)."""
+
+    t: Array
+    W: Array
+    Phi: Array
+
+
+def gradient_flow(
+    W0: Array,
+    Phi0: Array,
+    x: Array,
+    x1: Array,
+    rho: float,
+    times: Sequence[float] | Array,
+    loss: Loss = "cosine",
+    stop_gradient: bool = True,
+    rtol: float = 1e-10,
+) -> MatrixTrajectory:
+    """Eq. 3 on a finite sample: dW/dt = -grad_W L - rho W and the same for Phi, from (W0, Phi0) at times[0].
+
+    The sample can follow any law and W0 need not be symmetric. ``rtol`` is the relative accuracy of each step of the
+    8th-order Runge-Kutta method used. Raises ValueError for bad input, RuntimeError if the integration breaks down.
+
+    >>> x = np.random.default_rng(0).standard_normal((50, 3))
+    >>> run = gradient_flow(np.eye(2), np.eye(2, 3), x, x + 0.1, rho=0.5, times=[0.0, 1.0])
+    >>> run.W.shape
+    (2, 2, 2)
+    """
+    W0 = array("W0", W0, (None, None))
+    h = W0.shape[0]
+    Phi0 = array("Phi0", Phi0, (h, None))
+    d = Phi0.shape[1]
+    array("W0", W0, (h, h))
+    x = array("x", x, (None, d))
+    x1 = array("x1", x1, (len(x), d))
+    rho = nonnegative("rho", rho)
+    t = array("times", times, (None,))
+    if len(t) < 2 or not (np.diff(t) > 0).all():
+        raise ValueError("times: must be at least two increasing numbers")
+    field = {"cosine": cosine_field, "l2": l2_field}[one_of("cosine", "l2")("loss", loss)]
+
+    def velocity(_: float, y: Array) -> Array:
+        W, Phi = y[: h * h].reshape(h, h), y[h * h :].reshape(h, d)
+        dW, dPhi = field(W, Phi, x, x1, stop_gradient)
+        return np.concatenate([(dW - rho * W).ravel(), (dPhi - rho * Phi).ravel()])
+
+    y0 = np.concatenate([W0.ravel(), Phi0.ravel()])
+    # Norms shrink like exp(-rho t), so the absolute tolerance follows the smallest size that is reached.
+    atol = rtol * 1e-2 * float(np.abs(y0).max()) * float(np.exp(-rho * (t[-1] - t[0])))
+    out = solve_ivp(velocity, (t[0], t[-1]), y0, method="DOP853", t_eval=t, rtol=rtol, atol=atol)
+    if not out.success:
+        raise RuntimeError(f"gradient flow stopped at t = {out.t[-1] if len(out.t) else t[0]:.6g}: {out.message}")
+    return MatrixTrajectory(out.t, out.y[: h * h].T.reshape(-1, h, h), out.y[h * h :].T.reshape(-1, h, d))
+
+
+# --- H ---------------------------------------------------------------------------------------------------------------
+
+
+def H_sample(W: Array, Phi: Array, x: Array, x1: Array) -> Array:
+    """H of Lemma 1 on a sample: the mean of z' omega^T - (omega^T z') omega omega^T. Shape (h, h); its trace is 0.
+
+    >>> H_sample(np.eye(2), np.eye(2), np.array([[1.0, 0.0]]), np.array([[0.0, 2.0]])).tolist()
+    [[0.0, 0.0], [1.0, 0.0]]
+    """
+    omega, z1, _, _ = _directions(W, Phi, x, x1)
+    cosine = np.sum(omega * z1, axis=1, keepdims=True)
+    return (z1 - cosine * omega).T @ omega / len(x)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A Monte Carlo mean over ``n`` samples with its standard error, entry by entry."""
+
+    mean: Array
+    stderr: Array
+    n: int
+
+
+def _from_blocks(blocks: Array, n: int) -> Estimate:
+    return Estimate(blocks.mean(axis=0), blocks.std(axis=0, ddof=1) / np.sqrt(len(blocks)), n)
+
+
+def estimate_H(
+    W: Array, Phi: Array, setting: Setting, n: int, rng: np.random.Generator, blocks: int = 64
+) -> Estimate:
+    """H of Lemma 1 for Gaussian data, by Monte Carlo with standard errors from the spread of ``blocks`` block means.
+
+    Features are drawn in h dimensions (`feature_views`), so the cost does not depend on d. ``n`` is rounded up to a
+    multiple of ``blocks``.
+
+    >>> estimate_H(np.eye(2), np.eye(2), Setting(h=2, d=2), n=640, rng=np.random.default_rng(0)).mean.shape
+    (2, 2)
+    """
+    W, Phi = setting.state(W, Phi)
+    size = -(-positive_int("n", n) // _several("blocks", blocks))
+    eye = np.eye(setting.h)
+    means = [H_sample(W, eye, *feature_views(Phi @ Phi.T, setting, size, rng)) for _ in range(blocks)]
+    return _from_blocks(np.array(means), size * blocks)
+
+
+def estimate_gradient(
+    W: Array, Phi: Array, setting: Setting, n: int, rng: np.random.Generator, blocks: int = 64
+) -> tuple[Estimate, Estimate]:
+    """Minus the gradient of the expected cosine loss for Gaussian data, from views in d dimensions.
+
+    Returns estimates for W and for Phi with standard errors from ``blocks`` block means.
+    """
+    W, Phi = setting.state(W, Phi)
+    size = -(-positive_int("n", n) // _several("blocks", blocks))
+    pairs = [cosine_field(W, Phi, *views(setting, size, rng)) for _ in range(blocks)]
+    return tuple(_from_blocks(np.array(part), size * blocks) for part in zip(*pairs))  # type: ignore[return-value]
+
+
+def _several(name: str, value: int) -> int:
+    if positive_int(name, value) < 2:
+        raise ValueError(f"{name} = {value}: must be >= 2, since a standard error needs at least two blocks")
+    return value
+
+
+def H_diagonal_blocks(
+    w: Array, phi: Array, setting: Setting, n: int, rng: np.random.Generator, blocks: int = 64
+) -> Array:
+    """Monte Carlo block means of the diagonal of H in commuting states, for several states on the same random numbers.
+
+    ``w`` and ``phi`` have shape (states, h): row by row the eigenvalues of W and F of one state. The off-diagonal of H
+    is zero there by reflection symmetry. Returns shape (blocks, states, h); ``n`` is rounded up to fill the blocks.
+
+    >>> H_diagonal_blocks(np.ones((1, 2)), np.ones((1, 2)), Setting(h=2, d=2), 640, np.random.default_rng(0)).shape
+    (64, 1, 2)
+    """
+    h = setting.h
+    w = array("w", w, (None, h))
+    phi = array("phi", phi, (len(w), h))
+    if (phi < 0).any():
+        raise ValueError(f"phi: must have no negative entry, but the smallest is {phi.min():.3g}")
+    size = -(-positive_int("n", n) // _several("blocks", blocks))
+    piece = max(1, min(size, 4_000_000 // h))  # keeps one piece of random numbers near 32 MB
+    out = np.zeros((blocks, len(w), h))
+    for block in out:
+        for start in range(0, size, piece):
+            x, x1 = views(setting.with_(d=h), min(piece, size - start), rng)
+            for state, (w_row, phi_row) in enumerate(zip(w, phi)):
+                root = np.sqrt(phi_row)
+                u, v = x * (w_row * root), x1 * root
+                u /= np.linalg.norm(u, axis=1, keepdims=True)
+                v /= np.linalg.norm(v, axis=1, keepdims=True)
+                cosine = np.einsum("ij,ij->i", u, v)
+                block[state] += np.einsum("ij,ij->j", u, v) - np.einsum("i,ij,ij->j", cosine, u, u)
+    return out / size
+
+
+def closure_terms(W: Array, Phi: Array, setting: Setting) -> Array:
+    """The three terms of Lemma 4, shape (3, h, h); their sum is the paper's closure H-hat.
+
+    With the norms frozen, N = N_Phi N_Psi and a = 1 + sigma2, they are Phi Psi^T / (a N),
+    -Psi (Psi^T Phi + Phi^T Psi) Psi^T / (a N N_Psi^2) and -N_x Psi Psi^T / (a N_Psi^2). Where W is symmetric the
+    middle one is the paper's -2 Psi Phi^T Psi Psi^T / (a N_Phi N_Psi^3).
+
+    >>> closure_terms(np.eye(1), np.eye(1), Setting(h=1, d=1, sigma2=1.0)).ravel().tolist()
+    [0.5, -1.0, -0.5]
+    """
+    W, Phi = setting.state(W, Phi)
+    N = norms(W, Phi)
+    Psi = W @ Phi
+    cross = Psi @ Phi.T  # Psi Phi^T
+    gram = Psi @ Psi.T
+    scale = N.N_Phi * N.N_Psi
+    return (
+        np.array(
+            [
+                cross.T / scale,
+                -(gram @ cross.T + cross @ gram) / (scale * N.N_Psi**2),
+                -N.N_x * gram / N.N_Psi**2,
+            ]
+        )
+        / setting.a
+    )
+
+
+def H_closure(W: Array, Phi: Array, setting: Setting, closure: Closure = "paper") -> Array:
+    """H-hat, a formula in place of the expectation H (Lemma 4). Error order: see the chapter on eigenvalues.
+
+    ``paper``: all three terms of Lemma 4, which make the eigenvalue dynamics sixth-order. ``leading``: without the
+    middle term (third-order). Shape (h, h).
+
+    >>> H_closure(np.eye(1), np.eye(1), Setting(h=1, d=1, sigma2=1.0), "leading").item()
+    0.0
+    """
+    weights = np.array(CLOSURES[one_of(*CLOSURES)("closure", closure)])
+    return np.tensordot(weights, closure_terms(W, Phi, setting), axes=1)
+
+
+def closed_velocity(W: Array, Phi: Array, setting: Setting, closure: Closure = "paper") -> tuple[Array, Array]:
+    """Eq. 4 with H replaced by a closure: (dW/dt, dF/dt) for a non-singular W, F = Phi Phi^T.
+
+    From dW/dt W^T = H - rho W W^T and dPhi/dt Phi^T W^T = W^T H - rho F W^T. Raises numpy.linalg.LinAlgError where W
+    is singular: Eq. 4 says nothing there.
+    """
+    H = H_closure(W, Phi, setting, closure)
+    F = Phi @ Phi.T
+    K = np.linalg.solve(W, H.T).T  # H W^{-T}
+    growth = W.T @ K
+    return K - setting.rho * W, growth + growth.T - 2.0 * setting.rho * F
