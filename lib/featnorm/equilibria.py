@@ -88,7 +88,7 @@ def critical_rho(N: Norms, setting: Setting) -> float:
     0.2249
     """
     theta, _ = scaled(N, setting)
-    return fold(theta)[1] / (setting.a * N.N_Phi * np.sqrt(N.N_Psi))
+    return float(fold(theta)[1] / (setting.a * N.N_Phi * np.sqrt(N.N_Psi)))
 
 
 def regime(N: Norms, setting: Setting) -> Regime:
@@ -111,10 +111,10 @@ def equilibria(N: Norms, setting: Setting) -> tuple[Equilibrium, ...]:
 
     >>> for e in equilibria(Norms(1, 1, 0), Setting(h=1, d=1, sigma2=1.0, rho=0.1)):
     ...     print(f"{e.name} {e.w:.4f} {e.stability}")
-    w_down_minus -0.8852 unstable
+    w_down_minus -0.8848 unstable
     zero 0.0000 stable
-    w_down_plus 0.2032 unstable
-    w_up 0.7763 stable
+    w_down_plus 0.2007 unstable
+    w_up 0.7809 stable
     """
     theta, r = scaled(N, setting)
     y_star, _ = fold(theta)

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from scipy.stats import t as student
+
 from featnorm.scale import Scale
 
 Kind = Literal["statement", "definition", "assumption", "remark", "figure", "beyond"]
@@ -138,12 +140,12 @@ def outcome(
 
     ``undecided`` if a wrong variant passes. ``fails`` needs every plausible reading of the formula to fail, so a
     formula that was not restored exactly can fail only if other readings were tried. A bound that is never nearer to
-    the truth than a factor of ten ``holds loosely``. An assumption reports how far the truth departs from it.
+    the truth than a factor of ten ``holds loosely``. An assumption reports how far the truth departs from it (``numbers["departure"]``).
     """
     if any(e.passed for e in falsifiers.values()):
         return "undecided"
     if claim.kind == "assumption":
-        return f"departs by {evidence.statistic:.2g}"
+        return f"departs by {evidence.numbers['departure']:.2g}"
     if evidence.passed:
         if evidence.vacuous:
             return "holds vacuously"
@@ -169,3 +171,20 @@ def run_check(claim: Claim, check: Check, scale: Scale, seed: int) -> Result:
         str(scale),
         time.perf_counter() - start,
     )
+
+
+#: Chance that one random check rejects a true statement. With fewer than a hundred random checks in the book, all of
+#: them together raise a false alarm with probability below 1e-4.
+FALSE_ALARM = 1e-6
+
+
+def t_threshold(comparisons: int, blocks: int) -> float:
+    """Largest |mean - truth| / stderr that chance explains, for several means whose standard errors come from blocks.
+
+    The two-sided Student quantile with blocks - 1 degrees of freedom, corrected for the number of comparisons
+    (Bonferroni).
+
+    >>> round(t_threshold(1, 64), 2)
+    5.44
+    """
+    return float(student.isf(FALSE_ALARM / (2 * comparisons), blocks - 1))

@@ -1,4 +1,4 @@
-"""SimSiam with a linear representation net and a linear projection head on Gaussian data (Section 5.4, Figures 6, 8, 9).
+"""SimSiam with a linear representation net and a linear projection head on Gaussian data (Section 5.4, Fig. 6, 8, 9).
 
 The losses are Eq. 1 and 2 for PyTorch's autograd, with the stop-gradient on the target; `featnorm.setting` has the
 reference for their values. `train` is the loop of the official SimSiam code with the images replaced by Gaussian
@@ -72,7 +72,7 @@ def symmetrised_loss(W: Tensor, Phi: Tensor, x: Tensor, x1: Tensor, loss: str = 
 
     >>> x, x1 = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 2.0]])
     >>> symmetrised_loss(torch.diag(torch.tensor([1.0, 3.0])), torch.eye(2), x, x1, "l2").item()
-    11.25
+    10.5
     """
     on_features = _ON_FEATURES[_loss_name("loss", loss)]
     q, q1 = x @ Phi.T, x1 @ Phi.T
@@ -89,9 +89,9 @@ def gradients(
     the mean of the loss over both orders of the views. Raises ValueError for a wrong shape, an entry that is not
     finite, another ``loss``, and where a feature is zero, so that the cosine loss has no gradient.
 
-    >>> dW, dPhi = gradients(np.zeros((1, 1)), np.ones((1, 1)), np.array([[2.0]]), np.array([[3.0]]), "l2")
+    >>> dW, dPhi = gradients(np.array([[2.0]]), np.ones((1, 1)), np.array([[2.0]]), np.array([[3.0]]), "l2")
     >>> dW.item(), dPhi.item()                   # (W Phi x - Phi x') Phi x and W (W Phi x - Phi x') x
-    (-6.0, -0.0)
+    (2.0, 4.0)
     """
     Phi = array("Phi", Phi, (None, None))
     x = array("x", x, (None, Phi.shape[1]))
@@ -196,7 +196,9 @@ class LinearRun:
     """What `train` recorded: float64 arrays with one entry (or row) per record, n records; record 0 is the start.
 
     step: updates made before the record, (n,) whole numbers.  epoch: step / steps_per_epoch.
-    time: the sum of learning rate / (1 - momentum) over those updates; the t of Eq. 3 for a small rate.
+    time: the sum of learning rate / (1 - momentum) over those updates: the t of Eq. 3 for a small rate. With momentum
+    mu "small" includes rate * rho well below (1 - sqrt(mu))^2, 0.0026 at 0.9: above it the weights cannot decay faster
+    than sqrt(mu) a step, and they oscillate.
     lr: rate of the epoch the record opens or lies in; 0 at the end of training.
     loss: symmetrised loss of a fresh batch at that state, without weight decay.
     N_Phi, N_Psi, N_x: ||Phi||_F, ||W Phi||_F and their cosine tr(Phi^T Psi) / (N_Phi N_Psi).  norm_W: ||W||_F.

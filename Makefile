@@ -1,0 +1,61 @@
+# `make` lists the targets. From a bare machine (Python >= 3.11, a network for the first run): make book, make test.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# The first interpreter that runs, is new enough and can make a virtual environment; `make PYTHON=... book` overrides it.
+PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13; do \
+	"$$p" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo "$$p"; break; }; done)
+
+VENV    := .venv
+BIN     := $(VENV)/bin
+STAMP   := $(VENV)/.installed
+PARTIAL := _build/partial
+CODE    := lib tests book/_ext
+
+# One variable a line: make reads `export A=1 B=2` as one variable A.
+FEATNORM_SCALE ?= book
+export FEATNORM_SCALE
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_NO_INPUT := 1
+
+.PHONY: help install book test check-book chapter-smoke lint clean
+
+help:  ## list the targets
+	@sed -nE 's/^([a-z-]+):.*  ## (.*)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | column -t -s '|'
+
+$(STAMP): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "No Python >= 3.11 with venv found: install one, or set PYTHON=/its/path" >&2; exit 1; }
+	@# A virtual environment without a working pip is one whose making was interrupted: start it again.
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --progress-bar off -c constraints.txt -e '.[book,test,images,sweep]'
+	touch $@
+
+install: $(STAMP)  ## make .venv with the pinned versions
+
+# The book is built aside and moved into place as the last step, so that _build/html exists only when a build has
+# succeeded, however an earlier one ended. Building aside also starts without doctrees, which would hide warnings of
+# pages that did not change. The execution cache stays: its key says what it depends on (book/_ext/execution_cache.py).
+book: $(STAMP)  ## build the book into _build/html (FEATNORM_SCALE=smoke, book or full)
+	rm -rf _build/html $(PARTIAL)
+	$(BIN)/jupyter-book build . --path-output $(PARTIAL) -W -n --keep-going
+	mv $(PARTIAL)/_build/html _build/html
+	rm -rf $(PARTIAL)
+	@echo "The book is at _build/html/index.html"
+
+# Tests ask for the smoke scale, whatever the book is built at.
+test: export FEATNORM_SCALE := smoke
+test: $(STAMP)  ## tests of the library, doctests of it and of README.md; needs no built book
+	$(BIN)/python -m pytest -q --doctest-modules --doctest-glob=README.md lib/featnorm README.md tests --ignore=tests/book
+
+check-book: $(STAMP)  ## tests of the built pages, in a browser, and of every chapter under papermill
+	@test -f _build/html/index.html || { echo "No book in _build/html: run make book first" >&2; exit 1; }
+	$(BIN)/python -m pytest -q tests/book
+
+chapter-smoke: $(STAMP)  ## run every chapter with papermill at smoke scale; needs no built book
+	$(BIN)/python -m pytest -q tests/book/test_chapters.py
+
+lint: $(STAMP)  ## ruff over the library, the tests and the book's extensions
+	$(BIN)/ruff check $(CODE)
+
+clean:  ## remove everything built, the execution cache included
+	rm -rf _build

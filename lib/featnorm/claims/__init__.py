@@ -1,0 +1,44 @@
+"""The registry: every statement of the paper and of this book, and the checks that test them.
+
+`REGISTRY` maps an id to its `Claim`; `CHECKS` maps the ids that are checked to their `Check`. One module of checks a
+chapter: `model_page`, `gradient_flow`, `eigenvalues`.
+"""
+
+from __future__ import annotations
+
+import difflib
+
+from featnorm import scale as _scale
+from featnorm.claims import eigenvalues, gradient_flow, model_page
+from featnorm.claims.model import NOT_CHECKED, Check, Claim, Evidence, Result, run_check
+from featnorm.claims.statements import STATEMENTS
+from featnorm.scale import Scale
+
+REGISTRY: dict[str, Claim] = {claim.id: claim for claim in STATEMENTS}
+CHECKS: dict[str, Check] = {**model_page.CHECKS, **gradient_flow.CHECKS, **eigenvalues.CHECKS}
+
+__all__ = ["CHECKS", "NOT_CHECKED", "REGISTRY", "Check", "Claim", "Evidence", "Result", "get", "run"]
+
+
+def get(id: str) -> Claim:
+    """The claim with this id; raises ValueError that names the nearest id if there is none.
+
+    >>> get("lemma-1").name
+    'Lemma 1'
+    """
+    if id not in REGISTRY:
+        near = difflib.get_close_matches(id, REGISTRY, n=1)
+        raise ValueError(f"id = {id!r}: no such claim" + (f"; did you mean {near[0]!r}?" if near else ""))
+    return REGISTRY[id]
+
+
+def run(id: str, seed: int, scale: Scale | None = None) -> Result:
+    """Run the check of a claim, and its falsifiers, at the given scale (default: the one that is set).
+
+    >>> run("eq-7", seed=0, scale=Scale.SMOKE).outcome
+    'holds'
+    """
+    claim = get(id)
+    if id not in CHECKS:
+        raise ValueError(f"id = {id!r}: this claim is {NOT_CHECKED}; those that are: {', '.join(CHECKS)}")
+    return run_check(claim, CHECKS[id], scale or _scale.current(), seed)

@@ -1,0 +1,100 @@
+"""Checks of the chapter "The model": the two losses and what collapse means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from featnorm.claims.model import Check, Evidence, t_threshold
+from featnorm.collapse import measure
+from featnorm.scale import Scale
+from featnorm.setting import Setting, cosine_loss, cosine_loss_equal_modes, l2_loss, l2_loss_expected, views
+
+BLOCKS = 64
+_SOURCE = "Student quantile of the block means, false alarm 1e-6"
+
+
+def _block_z(draw: Callable[[], float], truth: float) -> float:
+    """|mean - truth| in standard errors, over BLOCKS independent draws."""
+    means = np.array([draw() for _ in range(BLOCKS)])
+    return float(abs(means.mean() - truth) / (means.std(ddof=1) / np.sqrt(BLOCKS)))
+
+
+def check_eq_1(loss: Callable[..., float], scale: Scale, seed: int) -> Evidence:
+    """The L2 loss on samples against its expectation in closed form, for a W that is not symmetric."""
+    rng = np.random.default_rng(seed)
+    setting = Setting(h=3, d=5, sigma2=0.5)
+    W, Phi = rng.standard_normal((3, 3)), rng.standard_normal((3, 5))
+    n = scale.pick(smoke=2_000, book=20_000, full=200_000)
+    statistic = _block_z(lambda: loss(W, Phi, *views(setting, n, rng)), l2_loss_expected(W, Phi, setting))
+    return Evidence(statistic, t_threshold(1, BLOCKS), _SOURCE, "numerical", n * BLOCKS, seed)
+
+
+def check_eq_2(loss: Callable[..., float], scale: Scale, seed: int) -> Evidence:
+    """The cosine loss on samples against the closed form for three equal modes; W and Phi are scaled at will."""
+    rng = np.random.default_rng(seed)
+    setting = Setting(h=3, d=7, sigma2=0.5)
+    rows = np.linalg.qr(rng.standard_normal((7, 3)))[0].T  # orthonormal rows, so that F is a multiple of the identity
+    n = scale.pick(smoke=2_000, book=20_000, full=200_000)
+    statistic = _block_z(
+        lambda: loss(1.7 * np.eye(3), 0.3 * rows, *views(setting, n, rng)), cosine_loss_equal_modes(3, setting)
+    )
+    return Evidence(statistic, t_threshold(1, BLOCKS), _SOURCE, "numerical", n * BLOCKS, seed)
+
+
+def check_collapse_metrics(pattern: np.ndarray, scale: Scale, seed: int) -> Evidence:
+    """Three states, each collapsed in one sense only; ``pattern[state, measure]`` says which measure sees which.
+
+    States: Phi = 1e-6 I; Phi of rank one; Phi = I on inputs with a large common mean. A measure "sees" a collapse when
+    it lies within 1e-3 of its collapsed value (0 for size and spread, 1 for rank).
+    """
+    rng = np.random.default_rng(seed)
+    d = 4
+    x = rng.standard_normal((scale.pick(2_000, 20_000, 200_000), d))
+    states = [(1e-6 * np.eye(d), x), (np.diag([1.0, 0.0, 0.0, 0.0]), x), (np.eye(d), x + 1e4)]
+    seen = []
+    for Phi, inputs in states:
+        found = measure(Phi, inputs)
+        seen.append([found.size < 1e-3, found.rank < 1 + 1e-3, found.spread < 1e-3])
+    return Evidence(
+        float(np.sum(np.array(seen) != pattern)), 0.0, "each of nine answers must agree", "numerical", len(x), seed
+    )
+
+
+_one_sided = np.eye(3, dtype=bool)
+
+CHECKS: dict[str, Check] = {
+    "eq-1": Check(
+        check_eq_1,
+        claimed=l2_loss,
+        wrong={
+            "without the factor 1/2": lambda W, Phi, x, x1: 2.0 * l2_loss(W, Phi, x, x1),
+            "views of different anchors": lambda W, Phi, x, x1: l2_loss(W, Phi, x, np.roll(x1, 1, axis=0)),
+            "the same view on both sides": lambda W, Phi, x, x1: l2_loss(W, Phi, x, x),
+            "W on the target side too": lambda W, Phi, x, x1: l2_loss(np.eye(len(W)), W @ Phi, x, x1),
+        },
+    ),
+    "eq-2": Check(
+        check_eq_2,
+        claimed=cosine_loss,
+        wrong={
+            "plus instead of minus": lambda W, Phi, x, x1: -cosine_loss(W, Phi, x, x1),
+            "views of different anchors": lambda W, Phi, x, x1: cosine_loss(W, Phi, x, np.roll(x1, 1, axis=0)),
+            "target not normalised": lambda W, Phi, x, x1: _half_normalised(W, Phi, x, x1),
+        },
+    ),
+    "beyond-collapse-metrics": Check(
+        check_collapse_metrics,
+        claimed=_one_sided,
+        wrong={
+            "size and rank measure the same": _one_sided | _one_sided[:, [1, 0, 2]],
+            "low rank means constant normalised features": _one_sided | _one_sided[:, [0, 2, 1]],
+        },
+    ),
+}
+
+
+def _half_normalised(W: np.ndarray, Phi: np.ndarray, x: np.ndarray, x1: np.ndarray) -> float:
+    u, v = x @ (W @ Phi).T, x1 @ Phi.T
+    return float(-np.mean(np.sum(u * v, axis=1) / np.linalg.norm(u, axis=1)))

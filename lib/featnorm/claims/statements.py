@@ -1,0 +1,1789 @@
+"""Every statement of the paper that carries a number or a claim, and every statement we add, one `Claim` each.
+
+The formulas of the source text were lost; ``restored`` says how sure each one is. The symbols of the model, used
+throughout: x and x' are two views of the same input x0 with noise variance sigma^2, a = 1 + sigma^2; Phi (h x d) is
+the representation net, W (h x h) the projection head, Psi = W Phi, F = Phi Phi^T; u = W Phi x and v = Phi x' are the
+two features, omega = u / ||u|| and z' = v / ||v||; N_Phi = ||Phi||_F, N_Psi = ||Psi||_F, N_x = tr(Phi^T Psi) /
+(N_Phi N_Psi); w_j and varphi_j are eigenvalues of W and F with a common eigenvector; rho is the weight decay.
+"""
+
+from __future__ import annotations
+
+from textwrap import dedent
+
+from featnorm.claims.model import Claim
+
+
+def _text(block: str) -> str:
+    return dedent(block).strip()
+
+
+STATEMENTS: tuple[Claim, ...] = (
+    # ---------------------------------------------------------------------------------------- abstract, Sections 1-3
+    Claim(
+        id="order-six",
+        kind="statement",
+        name="Sixth order",
+        title="the cosine loss gives a sixth-order law, the L2 loss a third-order one",
+        place="Abstract, Sec. 5.2",
+        statement=_text(r"""
+            With the norms held fixed, the eigenvalue dynamics (7) of the cosine loss is a polynomial of degree six in
+            the eigenvalue $w_j$ of $W$; the dynamics (8) of the L2 loss has degree three.
+            """),
+        restored="exact",
+        uses=("eq-7", "eq-8"),
+    ),
+    Claim(
+        id="equilibrium-emerges",
+        kind="statement",
+        name="Emergence",
+        title="a stable equilibrium appears although there was none at first",
+        place="Abstract, Sec. 5.2",
+        statement=_text(r"""
+            Under the cosine loss the coefficients of (7) change with the state. Training may start where $w_j=0$ is
+            the only stable equilibrium; as $N_\Phi$ and $N_\Psi$ fall, a positive stable equilibrium appears.
+            """),
+        restored="exact",
+        uses=("eq-7", "regime-collapse", "regime-acute"),
+    ),
+    Claim(
+        id="figure-1",
+        kind="figure",
+        name="Figure 1",
+        title="SimSiam under heavy weight decay",
+        place="Sec. 1",
+        statement=_text(r"""
+            A pilot run: SimSiam with the cosine loss is trained with a weight decay $\rho$ far above its default
+            value. The representation does not collapse.
+            """),
+        restored="guess",
+        uses=("eq-2",),
+    ),
+    Claim(
+        id="eq-1",
+        kind="statement",
+        name="Eq. 1",
+        title="L2 loss",
+        place="Sec. 3",
+        statement=_text(r"""
+            The L2 loss compares the online feature $u=W\Phi x$ with the target feature $v=\Phi x'$, where
+            $\operatorname{SG}$ marks what is held fixed in the gradient:
+
+            $$
+            L_{\mathrm{sq}}(\Phi,W)=\tfrac12\,\E_{x_0}\E_{x,x'\mid x_0}
+            \big[\norm{W\Phi x-\operatorname{SG}(\Phi x')}_2^2\big].
+            \tag{1}
+            $$
+            """),
+        restored="exact",
+        chapter="model",
+    ),
+    Claim(
+        id="eq-2",
+        kind="statement",
+        name="Eq. 2",
+        title="cosine loss",
+        place="Sec. 3",
+        statement=_text(r"""
+            The cosine loss normalises both features before it compares them; $\operatorname{SG}$ marks what is held
+            fixed in the gradient:
+
+            $$
+            L_{\cos}(\Phi,W)=-\E_{x_0}\E_{x,x'\mid x_0}\left[
+            \frac{\langle W\Phi x,\operatorname{SG}(\Phi x')\rangle}
+            {\norm{W\Phi x}_2\,\norm{\operatorname{SG}(\Phi x')}_2}\right]=-\E[\omega^\top z'].
+            \tag{2}
+            $$
+
+            Weight decay adds $R(\Phi,W)=\frac\rho2\big(\norm{\Phi}_F^2+\norm{W}_F^2\big)$.
+            """),
+        restored="exact",
+        chapter="model",
+    ),
+    Claim(
+        id="l2-collapses-at-once",
+        kind="statement",
+        name="L2 in practice",
+        title="with the L2 loss the networks collapse immediately",
+        place="Sec. 3",
+        statement=_text(r"""
+            In practice BYOL and SimSiam collapse at once when the cosine loss (2) is replaced by the L2 loss (1).
+            """),
+        restored="guess",
+        uses=("eq-1",),
+    ),
+    # ------------------------------------------------------------------------------------------------------ Section 4
+    Claim(
+        id="eq-3",
+        kind="statement",
+        name="Eq. 3",
+        title="gradient flow",
+        place="Sec. 4",
+        statement=_text(r"""
+            Training is modelled by the gradient flow
+
+            $$
+            \dot\Phi=-\nabla_\Phi\{L_{\cos}(\Phi,W)+R(\Phi,W)\},\qquad
+            \dot W=-\nabla_W\{L_{\cos}(\Phi,W)+R(\Phi,W)\},
+            \tag{3}
+            $$
+
+            where the gradients do not pass through the target branch and
+            $R=\frac\rho2(\norm{\Phi}_F^2+\norm{W}_F^2)$ is the weight decay.
+            """),
+        restored="exact",
+        chapter="gradient_flow",
+        uses=("eq-2",),
+    ),
+    Claim(
+        id="assumption-1",
+        kind="assumption",
+        name="Assumption 1",
+        title="symmetric projection head",
+        place="Sec. 4",
+        statement=_text(r"""
+            $W(t)$ is symmetric at every time $t$.
+            """),
+        restored="exact",
+        chapter="model",
+    ),
+    Claim(
+        id="assumption-2",
+        kind="assumption",
+        name="Assumption 2",
+        title="standard normal input",
+        place="Sec. 4",
+        statement=_text(r"""
+            $x_0\sim\mathcal N(0,I_d)$. (The views are $x,x'\mid x_0\sim\mathcal N(x_0,\sigma^2I_d)$, independent.)
+            """),
+        restored="exact",
+        chapter="model",
+    ),
+    Claim(
+        id="assumption-3",
+        kind="assumption",
+        name="Assumption 3",
+        title="proportional limit",
+        place="Sec. 4",
+        statement=_text(r"""
+            $d\to\infty$ and $h\to\infty$ with $d/h\to\alpha$ for some $\alpha\in(0,\infty)$.
+            """),
+        restored="constants",
+        chapter="model",
+    ),
+    Claim(
+        id="assumption-4",
+        kind="assumption",
+        name="Assumption 4",
+        title="initial parameters",
+        place="Sec. 4",
+        statement=_text(r"""
+            At $t=0$ the numbers $\sqrt d\,\Phi_{ij}$ and, for $i\le j$, $\sqrt h\,W_{ij}$ are independent standard
+            normal, and $W_{ji}=W_{ij}$.
+            """),
+        restored="exact",
+        chapter="model",
+    ),
+    Claim(
+        id="lemma-1",
+        kind="statement",
+        name="Lemma 1",
+        title="the flow in matrix form",
+        place="Sec. 4; proof in App. B",
+        statement=_text(r"""
+            Every solution of the gradient flow (3) of the cosine loss satisfies the matrix equations (4). The only
+            expectation left in them is
+
+            $$
+            H=\E\big[z'\omega^\top-(\omega^\top z')\,\omega\omega^\top\big],\qquad
+            \omega=\frac{W\Phi x}{\norm{W\Phi x}_2},\quad z'=\frac{\Phi x'}{\norm{\Phi x'}_2}.
+            $$
+            """),
+        restored="exact",
+        chapter="gradient_flow",
+        uses=("eq-2", "eq-3"),
+    ),
+    Claim(
+        id="eq-4",
+        kind="statement",
+        name="Eq. 4",
+        title="matrix dynamics",
+        place="Sec. 4",
+        statement=_text(r"""
+            With $H=\E[z'\omega^\top-(\omega^\top z')\,\omega\omega^\top]$,
+
+            $$
+            \dot WW^\top=H-\rho\,WW^\top,\qquad
+            \dot\Phi\Phi^\top W^\top=W^\top H-\rho\,\Phi\Phi^\top W^\top.
+            \tag{4}
+            $$
+            """),
+        restored="exact",
+        chapter="gradient_flow",
+        uses=("lemma-1",),
+    ),
+    Claim(
+        id="lemma-2",
+        kind="statement",
+        name="Lemma 2",
+        title="feature norms concentrate, for a fixed input",
+        place="Sec. 4; proof in App. B",
+        statement=_text(r"""
+            Under Assumptions 1-4, for a fixed $x_0$ and a fixed time,
+
+            $$
+            \begin{aligned}
+            \tfrac1h\norm{\Phi x}_2^2&=\tfrac1h\big(\norm{\Phi x_0}_2^2+\sigma^2\norm{\Phi}_F^2\big)+o_P(1),\\
+            \tfrac1h\norm{\Psi x}_2^2&=\tfrac1h\big(\norm{\Psi x_0}_2^2+\sigma^2\norm{\Psi}_F^2\big)+o_P(1),
+            \end{aligned}
+            $$
+
+            and the same holds with $x'$ in place of $x$.
+            """),
+        restored="constants",
+        uses=(
+            "eq-17",
+            "eq-18",
+            "eq-19",
+            "eq-20",
+            "eq-21",
+            "eq-22",
+            "lemma-7",
+            "lemma-8",
+            "lemma-9",
+            "lemma-11",
+            "lemma-13",
+            "lemma-15",
+            "lemma-16",
+            "assumption-1",
+            "assumption-2",
+            "assumption-3",
+            "assumption-4",
+        ),
+    ),
+    Claim(
+        id="lemma-3",
+        kind="statement",
+        name="Lemma 3",
+        title="feature norms concentrate over inputs",
+        place="Sec. 4; proof in App. B",
+        statement=_text(r"""
+            Under Assumptions 1-4, at a fixed time,
+
+            $$
+            \tfrac1h\norm{\Phi x_0}_2^2=\tfrac1h\norm{\Phi}_F^2+o_P(1),\qquad
+            \tfrac1h\norm{\Psi x_0}_2^2=\tfrac1h\norm{\Psi}_F^2+o_P(1).
+            $$
+
+            Together with Lemma 2: $\norm{\Phi x}_2^2\simeq(1+\sigma^2)\norm{\Phi}_F^2$ and
+            $\norm{\Psi x}_2^2\simeq(1+\sigma^2)\norm{\Psi}_F^2$.
+            """),
+        restored="constants",
+        uses=(
+            "lemma-7",
+            "lemma-8",
+            "lemma-11",
+            "lemma-15",
+            "assumption-1",
+            "assumption-2",
+            "assumption-3",
+            "assumption-4",
+        ),
+    ),
+    Claim(
+        id="lemma-4",
+        kind="statement",
+        name="Lemma 4",
+        title="closed form of H in the limit",
+        place="Sec. 4; proof in App. B",
+        statement=_text(r"""
+            Let $\norm{\Phi}_F$ and $\norm{\Psi}_F$ be bounded away from zero. Under Assumptions 1-4,
+            $H=\hat H+o_P(1)$ with
+
+            $$
+            \hat H=\frac1{1+\sigma^2}\left(\frac{\Phi\Psi^\top}{N_\Phi N_\Psi}
+            -\frac{2\,\Psi\Phi^\top\Psi\Psi^\top}{N_\Phi N_\Psi^3}
+            -\frac{N_\times\Psi\Psi^\top}{N_\Psi^2}\right),\qquad
+            N_\times=\frac{\tr(\Phi^\top\Psi)}{N_\Phi N_\Psi}.
+            $$
+            """),
+        restored="constants",
+        chapter="eigenvalues",
+        uses=("lemma-1", "lemma-2", "lemma-3"),
+    ),
+    Claim(
+        id="remark-1",
+        kind="remark",
+        name="Remark 1",
+        title="how the time enters the limit",
+        place="Sec. 4",
+        statement=_text(r"""
+            The remainders of Lemmas 2 and 3 vanish only while $t\,e^{2\rho t}$ is small compared with a power of $h$.
+            Here $t=\eta T$ after $T$ updates of step size $\eta$.
+            """),
+        restored="guess",
+        uses=("lemma-2", "lemma-3", "eq-18"),
+    ),
+    Claim(
+        id="remark-2",
+        kind="remark",
+        name="Remark 2",
+        title="the features are nearly isometric",
+        place="Sec. 4",
+        statement=_text(r"""
+            All inputs get features of nearly the same length, $\norm{\Phi x}_2\approx\sqrt{1+\sigma^2}\,\norm{\Phi}_F$.
+            This follows from the isotropic input and the linear encoder.
+            """),
+        restored="exact",
+        uses=("lemma-2", "lemma-3"),
+    ),
+    # ---------------------------------------------------------------------------------------------------- Section 5.1
+    Claim(
+        id="proposition-1",
+        kind="statement",
+        name="Proposition 1",
+        title="F and W come to commute",
+        place="Sec. 5.1; proof in App. B",
+        statement=_text(r"""
+            Let $W$ be non-singular and let (4) hold with $\hat H$ for $H$ and $\dot W$ symmetric (its symmetric part).
+            With $A\oplus B=A\otimes B+B\otimes A$, the commutator $L=[F,W]=FW-WF$ obeys
+            $\frac{d}{dt}\operatorname{vec}L=-K(t)\operatorname{vec}L$, where
+
+            $$
+            \begin{aligned}
+            K={}&\frac1{1+\sigma^2}\Big\{\frac2{N_\Phi N_\Psi^3}\big[(W^2FW)\oplus I+(FW)\oplus W^2
+            +\tfrac12(FWF)\oplus I+\tfrac12F\oplus(WF)\big]\\
+            &\qquad+\frac{N_\times}{N_\Psi^2}\big[W^2\oplus I+\tfrac12F\oplus I\big]
+            -\frac{W\oplus I}{N_\Phi N_\Psi}\Big\}+3\rho\,I.
+            \end{aligned}
+            $$
+
+            If $\lambda_{\min}(K(t))\ge\lambda_0>0$ for all $t$, with $\lambda_{\min}$ the smallest eigenvalue of
+            the symmetric part, then $\norm{L(t)}_F\to0$ as $t\to\infty$.
+            """),
+        restored="constants",
+        uses=("eq-4", "lemma-4", "assumption-1", "eq-23", "lemma-17"),
+    ),
+    Claim(
+        id="assumption-5",
+        kind="assumption",
+        name="Assumption 5",
+        title="F and W commute",
+        place="Sec. 5.1",
+        statement=_text(r"""
+            $\norm{[F(t),W(t)]}_F=0$ for all $t$, with $F=\Phi\Phi^\top$ and $[F,W]=FW-WF$.
+            """),
+        restored="exact",
+        chapter="eigenvalues",
+    ),
+    Claim(
+        id="proposition-2",
+        kind="statement",
+        name="Proposition 2",
+        title="the eigenvectors stand still",
+        place="Sec. 5.1; proof in App. B",
+        statement=_text(r"""
+            Let $W$ be non-singular and let $F$ and $W$ commute, with common eigenvectors the columns of $U$. Under (4)
+            with $\hat H$ for $H$, $\dot U=0$.
+            """),
+        restored="exact",
+        uses=("eq-4", "lemma-4", "assumption-1", "assumption-5"),
+    ),
+    Claim(
+        id="eq-5",
+        kind="statement",
+        name="Eq. 5",
+        title="eigenvalue dynamics",
+        place="Sec. 5.1",
+        statement=_text(r"""
+            Let $w_j$ and $\varphi_j$ be the eigenvalues of $W$ and $F$ for a common eigenvector. Under (4) with
+            $\hat H$ for $H$,
+
+            $$
+            \dot w_j=\frac{\hat h_j}{w_j}-\rho\,w_j,\qquad\dot\varphi_j=2\hat h_j-2\rho\,\varphi_j,
+            \tag{5}
+            $$
+
+            $$
+            \hat h_j=\frac1{1+\sigma^2}\left(\frac{w_j\varphi_j}{N_\Phi N_\Psi}
+            -\frac{2w_j^3\varphi_j^2}{N_\Phi N_\Psi^3}-\frac{N_\times w_j^2\varphi_j}{N_\Psi^2}\right).
+            $$
+            """),
+        restored="exact",
+        chapter="eigenvalues",
+        uses=("eq-4", "lemma-4", "proposition-2", "assumption-5"),
+    ),
+    # ---------------------------------------------------------------------------------------------------- Section 5.2
+    Claim(
+        id="eq-6",
+        kind="statement",
+        name="Eq. 6",
+        title="invariant parabola",
+        place="Sec. 5.2",
+        statement=_text(r"""
+            Along (5), $w_j\dot w_j-\frac12\dot\varphi_j=\rho(\varphi_j-w_j^2)$, and therefore
+
+            $$
+            \varphi_j(t)=w_j(t)^2+c_j\,e^{-2\rho t},\qquad c_j=\varphi_j(0)-w_j(0)^2.
+            \tag{6}
+            $$
+            """),
+        restored="exact",
+        chapter="eigenvalues",
+        uses=("eq-5",),
+    ),
+    Claim(
+        id="parabola-before-drift",
+        kind="statement",
+        name="Fast parabola",
+        title="the parabola is reached before the norms drift",
+        place="Sec. 5.2",
+        statement=_text(r"""
+            For $\rho>0$ the distance $c_je^{-2\rho t}$ of a mode from the parabola $\varphi_j=w_j^2$ dies out much
+            faster than $N_\Phi$, $N_\Psi$ and $N_\times$ drift, so the modes can be taken to lie on the parabola.
+            """),
+        restored="exact",
+        uses=("eq-6",),
+    ),
+    Claim(
+        id="eq-7",
+        kind="statement",
+        name="Eq. 7",
+        title="cosine-loss dynamics on the parabola",
+        place="Sec. 5.2",
+        statement=_text(r"""
+            On the parabola $\varphi_j=w_j^2$ the dynamics (5) becomes
+
+            $$
+            \dot w_j=-\frac{2}{(1+\sigma^2)N_\Phi N_\Psi^3}\,w_j^6-\frac{N_\times}{(1+\sigma^2)N_\Psi^2}\,w_j^3
+            +\frac{1}{(1+\sigma^2)N_\Phi N_\Psi}\,w_j^2-\rho\,w_j.
+            \tag{7}
+            $$
+
+            Its equilibria are those of this polynomial with $N_\Phi,N_\Psi,N_\times$ held fixed: $w_j=0$ is always
+            one, and there are two to four in all.
+            """),
+        restored="exact",
+        chapter="eigenvalues",
+        uses=("eq-5", "eq-6"),
+    ),
+    Claim(
+        id="figure-2",
+        kind="figure",
+        name="Figure 2",
+        title="the sixth-order law for several parameters",
+        place="Sec. 5.2",
+        statement=_text(r"""
+            The right-hand side of (7) as a function of $w_j$ for several values of $N_\Phi$, $N_\Psi$ and $\rho$. From
+            plot to plot the number of equilibria changes between two and four.
+            """),
+        restored="guess",
+        uses=("eq-7",),
+    ),
+    Claim(
+        id="figure-3",
+        kind="figure",
+        name="Figure 3",
+        title="three regimes",
+        place="Sec. 5.2",
+        statement=_text(r"""
+            A sketch of the equilibria $w_\blacktriangledown^{(-)}<0<w_\blacktriangledown^{(+)}<w_\blacktriangle^{(+)}$
+            in the regimes Collapse, Acute and Stable. As the norms fall, Collapse turns into Acute, and Acute
+            approaches Stable.
+            """),
+        restored="exact",
+        uses=("regime-collapse", "regime-acute", "regime-stable"),
+    ),
+    Claim(
+        id="regime-collapse",
+        kind="statement",
+        name="Collapse regime",
+        title="zero is the only stable equilibrium",
+        place="Sec. 5.2",
+        statement=_text(r"""
+            Where $N_\Phi$, $N_\Psi$ and $\rho$ are large together, (7) has two equilibria: an unstable one
+            $w_\blacktriangledown^{(-)}<0$ and $0$, which is stable. The regime does not last: as $w_j$ shrinks, so do
+            $N_\Phi$ and $N_\Psi$, and (7) passes into the other two regimes.
+            """),
+        restored="exact",
+        uses=("eq-7",),
+    ),
+    Claim(
+        id="regime-acute",
+        kind="statement",
+        name="Acute regime",
+        title="four equilibria",
+        place="Sec. 5.2",
+        statement=_text(r"""
+            For smaller $N_\Phi$ and $N_\Psi$, (7) has four equilibria
+            $w_\blacktriangledown^{(-)}<0<w_\blacktriangledown^{(+)}<w_\blacktriangle^{(+)}$; $0$ and
+            $w_\blacktriangle^{(+)}$ are stable, the others unstable. An eigenvalue that starts above
+            $w_\blacktriangledown^{(+)}$ tends to $w_\blacktriangle^{(+)}$, one between $w_\blacktriangledown^{(-)}$ and
+            $w_\blacktriangledown^{(+)}$ tends to $0$, and one below $w_\blacktriangledown^{(-)}$ diverges to $-\infty$.
+            """),
+        restored="exact",
+        uses=("eq-7",),
+    ),
+    Claim(
+        id="regime-stable",
+        kind="statement",
+        name="Stable regime",
+        title="the two middle equilibria merge",
+        place="Sec. 5.2",
+        statement=_text(r"""
+            In the limit of small $\rho N_\Phi N_\Psi$ the equilibria $0$ and $w_\blacktriangledown^{(+)}$ of (7) merge
+            into one semi-stable point (a saddle point in the paper's words) between the unstable
+            $w_\blacktriangledown^{(-)}$ and the stable $w_\blacktriangle^{(+)}$. An eigenvalue then converges to
+            $w_\blacktriangle^{(+)}$ unless it starts below $w_\blacktriangledown^{(-)}$.
+            """),
+        restored="exact",
+        uses=("eq-7",),
+    ),
+    Claim(
+        id="remark-3",
+        kind="remark",
+        name="Remark 3",
+        title="the Stable regime is only approached",
+        place="Sec. 5.2",
+        statement=_text(r"""
+            $\rho N_\Phi N_\Psi=0$ never occurs for $\rho>0$, and neither does the Stable regime, because (7) diverges
+            as $N_\Phi,N_\Psi\to0$. It is nearly attained at realistic parameter values.
+            """),
+        restored="constants",
+        uses=("eq-7", "regime-stable"),
+    ),
+    Claim(
+        id="initial-above-root",
+        kind="statement",
+        name="Initial eigenvalues",
+        title="training starts above the lowest unstable equilibrium",
+        place="Sec. 5.2, Fig. 5",
+        statement=_text(r"""
+            Under Assumption 4 the eigenvalues of $W(0)$ lie well above $w_\blacktriangledown^{(-)}$, the negative
+            unstable equilibrium of (7), so hardly any of them diverges to $-\infty$.
+            """),
+        restored="constants",
+        uses=("assumption-4", "eq-7"),
+    ),
+    Claim(
+        id="figure-5",
+        kind="figure",
+        name="Figure 5",
+        title="initial eigenvalues of W",
+        place="Sec. 5.2",
+        statement=_text(r"""
+            A histogram of the eigenvalues of $W(0)$ drawn as in Assumption 4. All of them exceed
+            $w_\blacktriangledown^{(-)}$.
+            """),
+        restored="guess",
+        uses=("assumption-4", "initial-above-root"),
+    ),
+    Claim(
+        id="no-collapse-any-rho",
+        kind="statement",
+        name="Any weight decay",
+        title="the cosine-loss dynamics stabilises whatever the weight decay",
+        place="Sec. 5.2",
+        statement=_text(r"""
+            For every $\rho$, however large, the eigenvalue dynamics of the cosine loss ends at a stable equilibrium
+            $w_\blacktriangle^{(+)}>0$ of (7) instead of collapsing to zero, even if it starts in the Collapse regime.
+            """),
+        restored="exact",
+        uses=("regime-collapse", "regime-acute", "regime-stable", "initial-above-root"),
+    ),
+    # ---------------------------------------------------------------------------------------------------- Section 5.3
+    Claim(
+        id="eq-8",
+        kind="statement",
+        name="Eq. 8",
+        title="L2-loss dynamics on the parabola",
+        place="Sec. 5.3",
+        statement=_text(r"""
+            Under Assumptions 1, 2 and 5, with the L2 loss (1) and on the parabola $\varphi_j=w_j^2$,
+
+            $$
+            \dot w_j=w_j^2\big\{1-(1+\sigma^2)w_j\big\}-\rho\,w_j.
+            \tag{8}
+            $$
+            """),
+        restored="exact",
+        uses=("eq-1", "assumption-1", "assumption-2", "assumption-5"),
+    ),
+    Claim(
+        id="l2-collapses",
+        kind="statement",
+        name="L2 collapse",
+        title="the L2 loss collapses above a threshold",
+        place="Sec. 5.3",
+        statement=_text(r"""
+            If $\rho>\frac1{4(1+\sigma^2)}$, the only equilibrium of (8) is $0$, and every eigenvalue collapses to it.
+            Below the threshold (8) has two further equilibria
+
+            $$
+            w_\pm=\frac{1\pm\sqrt{1-4(1+\sigma^2)\rho}}{2(1+\sigma^2)},\qquad w_+\text{ stable}.
+            $$
+            """),
+        restored="exact",
+        uses=("eq-8",),
+    ),
+    Claim(
+        id="l2-no-bifurcation",
+        kind="statement",
+        name="No bifurcation with L2",
+        title="the L2 dynamics does not change its regime in time",
+        place="Sec. 5.3",
+        statement=_text(r"""
+            The equilibria of (8) depend on $\rho$ and $\sigma^2$ alone, so they stay the same during training. Those of
+            (7) depend also on $N_\Phi$, $N_\Psi$ and $N_\times$, and these bring about a saddle-node bifurcation.
+            """),
+        restored="exact",
+        uses=("eq-7", "eq-8"),
+    ),
+    Claim(
+        id="figure-4",
+        kind="figure",
+        name="Figure 4",
+        title="the third-order law for three weight decays",
+        place="Sec. 5.3",
+        statement=_text(r"""
+            The right-hand side of (8) for three values of $\rho$. The non-zero equilibria merge and vanish as $\rho$
+            grows.
+            """),
+        restored="guess",
+        uses=("eq-8", "l2-collapses"),
+    ),
+    # ---------------------------------------------------------------------------------------------------- Section 5.4
+    Claim(
+        id="figure-6",
+        kind="figure",
+        name="Figure 6",
+        title="linear SimSiam against the theory",
+        place="Sec. 5.4",
+        statement=_text(r"""
+            SimSiam with linear $\Phi$ and $W$ on standard normal data: (left) $N_\Phi$, $N_\Psi$ and $N_\times$ over
+            time, (centre) asymmetry of $W$ and commutator of $F$ and $W$, (right) the leading eigenvalue of $W$ on the
+            intervals where (7) lets it diverge, collapse or converge. $N_\Phi$ and $N_\Psi$ fall, and a run that
+            starts in Collapse passes into Acute.
+            """),
+        restored="guess",
+        uses=("eq-7", "equilibrium-emerges", "symmetry-nearly-kept", "commutator-nearly-zero"),
+    ),
+    Claim(
+        id="symmetry-nearly-kept",
+        kind="statement",
+        name="Near symmetry",
+        title="W stays nearly symmetric in training",
+        place="Sec. 5.4, App. D",
+        statement=_text(r"""
+            In the runs with a linear encoder $W$ stays nearly symmetric; with a ResNet-18 encoder it becomes
+            asymmetric for a while and then symmetric again.
+            """),
+        restored="constants",
+        uses=("assumption-1",),
+    ),
+    Claim(
+        id="commutator-nearly-zero",
+        kind="statement",
+        name="Near commutation",
+        title="F and W nearly commute in training",
+        place="Sec. 5.4, App. D",
+        statement=_text(r"""
+            In the runs, with a linear encoder and with a ResNet-18 encoder, the commutator $[F,W]$ is nearly zero.
+            """),
+        restored="constants",
+        uses=("assumption-5",),
+    ),
+    # ----------------------------------------------------------------------------------------------------- Appendix A
+    Claim(
+        id="definition-1",
+        kind="definition",
+        name="Definition 1",
+        title="sub-Weibull variables",
+        place="App. A.1",
+        statement=_text(r"""
+            For $\beta>0$ a random variable $X$ is sub-Weibull of order $\beta$ if its norm
+
+            $$
+            \norm{X}_{\psi_\beta}=\inf\big\{\eta>0:\E\exp\big((|X|/\eta)^\beta\big)\le2\big\}
+            $$
+
+            is finite; $\beta=2$ gives the sub-Gaussian and $\beta=1$ the sub-exponential variables.
+            """),
+        restored="exact",
+    ),
+    Claim(
+        id="proposition-3",
+        kind="statement",
+        name="Proposition 3",
+        title="tails, moments and exponential moments agree",
+        place="App. A.1",
+        statement=_text(r"""
+            For fixed $\beta>0$ these three conditions on $X$ are equivalent, with $K_1,K_2,K_3$ equal up to factors
+            that depend on $\beta$ only:
+
+            $$
+            \begin{aligned}
+            &P(|X|\ge x)\le2\exp\big(-(x/K_1)^\beta\big)\quad\text{for all }x\ge0,\\
+            &\norm{X}_{L^p}\le K_2\,p^{1/\beta}\quad\text{for all }p\ge1,\\
+            &\E\exp\big((|X|/K_3)^\beta\big)\le2.
+            \end{aligned}
+            $$
+            """),
+        restored="exact",
+        uses=("definition-1",),
+    ),
+    Claim(
+        id="proposition-4",
+        kind="statement",
+        name="Proposition 4",
+        title="products and sums",
+        place="App. A.1",
+        statement=_text(r"""
+            If $X$ and $Y$ are sub-Weibull of order $\beta$, dependent or not, then
+
+            $$
+            \norm{XY}_{\psi_{\beta/2}}\le\norm{X}_{\psi_\beta}\norm{Y}_{\psi_\beta},\qquad
+            \norm{X+Y}_{\psi_\beta}\le C_\beta\big(\norm{X}_{\psi_\beta}+\norm{Y}_{\psi_\beta}\big),
+            $$
+
+            where $C_\beta=1$ for $\beta\ge1$ and $C_\beta\le2^{1/\beta-1}$ for $\beta<1$.
+            """),
+        restored="exact",
+        uses=("definition-1",),
+    ),
+    Claim(
+        id="proposition-5",
+        kind="statement",
+        name="Proposition 5",
+        title="sums of independent variables concentrate",
+        place="App. A.1",
+        statement=_text(r"""
+            Let $X_1,\dots,X_n$ be independent with $\norm{X_i}_{\psi_\beta}\le K$, $0<\beta\le1$. There is a $C_\beta$
+            such that for all $b\in\R^n$ and $\delta\in(0,1)$, with probability at least $1-\delta$,
+
+            $$
+            \Big|\sum_{i=1}^nb_i(X_i-\E X_i)\Big|\le C_\beta K\Big(\norm{b}_2\sqrt{\log(2/\delta)}
+            +\norm{b}_\infty\log^{1/\beta}(2/\delta)\Big).
+            $$
+            """),
+        restored="exact",
+        uses=("definition-1",),
+    ),
+    Claim(
+        id="lemma-5",
+        kind="statement",
+        name="Lemma 5",
+        title="Frobenius norm of a random matrix",
+        place="App. A.1",
+        statement=_text(r"""
+            If every entry of $A\in\R^{m\times n}$ satisfies $\norm{A_{ij}}_{\psi_\beta}\le K$, then
+            $\norm{A}_F=O_P(K\sqrt{mn})$. The entries may be dependent.
+            """),
+        restored="constants",
+        uses=("proposition-3", "proposition-4"),
+    ),
+    Claim(
+        id="lemma-6",
+        kind="statement",
+        name="Lemma 6",
+        title="spectral norm of a random matrix",
+        place="App. A.1",
+        statement=_text(r"""
+            If every entry of $A\in\R^{m\times n}$ satisfies $\norm{A_{ij}}_{\psi_\beta}\le K$, then the spectral norm
+            satisfies $\norm{A}=O_P\big(K(m+n)^{1/\beta}\big)$.
+            """),
+        restored="constants",
+        uses=("proposition-3", "proposition-4"),
+    ),
+    Claim(
+        id="theorem-1",
+        kind="statement",
+        name="Theorem 1",
+        title="Grönwall-Bellman inequality",
+        place="App. A.2",
+        statement=_text(r"""
+            Let $\beta\ge0$ be integrable, $\alpha$ non-decreasing and $u$ continuous on an interval $[0,T)$. If
+            $u(t)\le\alpha(t)+\int_0^t\beta(s)u(s)\,ds$ for all $t$, then
+
+            $$
+            u(t)\le\alpha(t)\exp\Big(\int_0^t\beta(s)\,ds\Big)\qquad\text{for all }t\in[0,T).
+            $$
+            """),
+        restored="exact",
+    ),
+    Claim(
+        id="lemma-7",
+        kind="statement",
+        name="Lemma 7",
+        title="initial size of two Gram matrices",
+        place="App. A.3",
+        statement=_text(r"""
+            Under the initialisation of Assumption 4 and in the limit of Assumption 3, $\norm{\Phi}=O_P(1)$ (spectral
+            norm), and
+
+            $$
+            \norm{\Phi^\top\Phi}_F=O_P(\sqrt h),\qquad\norm{\Psi^\top\Psi}_F=O_P(\sqrt h).
+            $$
+            """),
+        restored="constants",
+        uses=("assumption-3", "assumption-4", "lemma-6", "proposition-4"),
+    ),
+    Claim(
+        id="lemma-8",
+        kind="statement",
+        name="Lemma 8",
+        title="initial Frobenius norms",
+        place="App. A.3",
+        statement=_text(r"""
+            Under the initialisation of Assumption 4 and in the limit of Assumption 3,
+
+            $$
+            \norm{\Phi}_F=O_P(\sqrt h),\qquad\norm{\Psi}_F=O_P(\sqrt h),\qquad\norm{WW^\top}_F=O_P(\sqrt h).
+            $$
+            """),
+        restored="constants",
+        uses=("assumption-3", "assumption-4", "lemma-5", "proposition-4"),
+    ),
+    Claim(
+        id="lemma-9",
+        kind="statement",
+        name="Lemma 9",
+        title="initial Gram matrices applied to an input",
+        place="App. A.3",
+        statement=_text(r"""
+            Under Assumption 2, the initialisation of Assumption 4 and the limit of Assumption 3,
+
+            $$
+            \norm{\Phi^\top\Phi x_0}_2=O_P(\sqrt h),\qquad\norm{\Psi^\top\Psi x_0}_2=O_P(\sqrt h).
+            $$
+            """),
+        restored="constants",
+        uses=("assumption-2", "assumption-3", "assumption-4", "lemma-6", "proposition-3", "proposition-4"),
+    ),
+    Claim(
+        id="lemma-10",
+        kind="statement",
+        name="Lemma 10",
+        title="growth of F",
+        place="App. A.3",
+        statement=_text(r"""
+            There is an absolute constant $C$ such that for all $t\ge0$
+
+            $$
+            \norm{F(t)}_F\le\big(\norm{F(0)}_F+C\,t\big)e^{2\rho t}.
+            $$
+            """),
+        restored="constants",
+        uses=("eq-12", "theorem-1"),
+    ),
+    Claim(
+        id="eq-9",
+        kind="statement",
+        name="Eq. 9",
+        title="integral bound on F",
+        place="App. A.3, proof of Lemma 10",
+        statement=_text(r"""
+            By the triangle inequality, since $\dot F=\dot\Phi\Phi^\top+\Phi\dot\Phi^\top$,
+
+            $$
+            \norm{F(t)}_F\le\norm{F(0)}_F+\int_0^t\norm{\dot F(s)}_F\,ds
+            \le\norm{F(0)}_F+2\int_0^t\norm{\dot\Phi\Phi^\top(s)}_F\,ds.
+            \tag{9}
+            $$
+            """),
+        restored="constants",
+    ),
+    Claim(
+        id="eq-10",
+        kind="statement",
+        name="Eq. 10",
+        title="how F moves",
+        place="App. A.3, proof of Lemma 10",
+        statement=_text(r"""
+            With $\dagger$ for the Moore-Penrose inverse, (4) gives
+
+            $$
+            \dot\Phi\Phi^\top=W^\top H(W^\top)^\dagger-\rho F.
+            \tag{10}
+            $$
+            """),
+        restored="constants",
+        uses=("eq-4",),
+    ),
+    Claim(
+        id="eq-11",
+        kind="statement",
+        name="Eq. 11",
+        title="bound on the driving term",
+        place="App. A.3, proof of Lemma 10",
+        statement=_text(r"""
+            There is an absolute constant $C$ such that
+
+            $$
+            \norm{W^\top H(W^\top)^\dagger}_F\le C.
+            \tag{11}
+            $$
+            """),
+        restored="constants",
+        uses=("lemma-1",),
+    ),
+    Claim(
+        id="eq-12",
+        kind="statement",
+        name="Eq. 12",
+        title="integral inequality for F",
+        place="App. A.3, proof of Lemma 10",
+        statement=_text(r"""
+            With an absolute constant $C$,
+
+            $$
+            \norm{F(t)}_F\le\norm{F(0)}_F+C\,t+2\rho\int_0^t\norm{F(s)}_F\,ds.
+            \tag{12}
+            $$
+            """),
+        restored="constants",
+        uses=("eq-9", "eq-10", "eq-11"),
+    ),
+    Claim(
+        id="lemma-11",
+        kind="statement",
+        name="Lemma 11",
+        title="growth of the Gram matrix of Phi",
+        place="App. A.3",
+        statement=_text(r"""
+            There is an absolute constant $C$ such that for all $t\ge0$
+
+            $$
+            \norm{\Phi^\top\Phi(t)}_F\le\big(\norm{\Phi^\top\Phi(0)}_F+C\,t\big)e^{2\rho t}.
+            $$
+            """),
+        restored="constants",
+        uses=("lemma-10",),
+    ),
+    Claim(
+        id="lemma-12",
+        kind="statement",
+        name="Lemma 12",
+        title="growth of W",
+        place="App. A.3",
+        statement=_text(r"""
+            For all $t\ge0$, in the Frobenius norm and in the spectral norm alike,
+
+            $$
+            \norm{WW^\top(t)}\le\big(\norm{WW^\top(0)}+2t\big)e^{2\rho t}.
+            $$
+            """),
+        restored="constants",
+        uses=("eq-4", "theorem-1"),
+    ),
+    Claim(
+        id="lemma-13",
+        kind="statement",
+        name="Lemma 13",
+        title="growth of the Gram matrix of Phi applied to an input",
+        place="App. A.3",
+        statement=_text(r"""
+            There is an absolute constant $C$ such that for all $x_0\in\R^d$ and $t\ge0$
+
+            $$
+            \norm{\Phi^\top\Phi(t)x_0}_2\le\big(\norm{\Phi^\top\Phi(0)x_0}_2+C\,t\,\norm{x_0}_2\big)e^{2\rho t}.
+            $$
+            """),
+        restored="constants",
+        uses=("eq-4", "eq-10", "theorem-1"),
+    ),
+    Claim(
+        id="lemma-14",
+        kind="statement",
+        name="Lemma 14",
+        title="growth of Psi",
+        place="App. A.3",
+        statement=_text(r"""
+            For $\rho>0$ there is an absolute constant $c$ such that for all $t\ge0$
+
+            $$
+            \norm{\Psi\Psi^\top(t)}_F
+            \le\Big\{\norm{\Psi\Psi^\top(0)}_F+\frac c\rho\,(C+t)\,e^{2\rho t}\Big\}e^{4\rho t},
+            \qquad C=\norm{F(0)}_F+\norm{WW^\top(0)}_F.
+            $$
+            """),
+        restored="constants",
+        uses=("eq-13", "eq-14", "eq-15", "lemma-10", "lemma-12", "theorem-1", "assumption-1"),
+    ),
+    Claim(
+        id="eq-13",
+        kind="statement",
+        name="Eq. 13",
+        title="integral bound on Psi",
+        place="App. A.3, proof of Lemma 14",
+        statement=_text(r"""
+            Since $\Psi\Psi^\top=WFW^\top$,
+
+            $$
+            \norm{\Psi\Psi^\top(t)}_F\le\norm{\Psi\Psi^\top(0)}_F
+            +2\int_0^t\underbrace{\norm{\dot WFW^\top}_F}_{(A)}ds+\int_0^t\underbrace{\norm{W\dot FW^\top}_F}_{(B)}ds.
+            \tag{13}
+            $$
+            """),
+        restored="constants",
+    ),
+    Claim(
+        id="eq-14",
+        kind="statement",
+        name="Eq. 14",
+        title="the part of Eq. 13 that W moves",
+        place="App. A.3, proof of Lemma 14",
+        statement=_text(r"""
+            By (4), with $\dagger$ for the Moore-Penrose inverse and an absolute constant $C$,
+
+            $$
+            (A)=\norm{H(W^\top)^\dagger FW^\top-\rho\,\Psi\Psi^\top}_F\le C\,\norm{F}_F+\rho\,\norm{\Psi\Psi^\top}_F.
+            \tag{14}
+            $$
+            """),
+        restored="constants",
+        uses=("eq-4", "eq-13"),
+    ),
+    Claim(
+        id="eq-15",
+        kind="statement",
+        name="Eq. 15",
+        title="the part of Eq. 13 that Phi moves",
+        place="App. A.3, proof of Lemma 14",
+        statement=_text(r"""
+            By (4), with $\dagger$ for the Moore-Penrose inverse and an absolute constant $C$,
+
+            $$
+            (B)\le2\,\norm{WW^\top H(W^\top)^\dagger W^\top}_F+2\rho\,\norm{\Psi\Psi^\top}_F
+            \le C\,\norm{WW^\top}_F+2\rho\,\norm{\Psi\Psi^\top}_F.
+            \tag{15}
+            $$
+            """),
+        restored="constants",
+        uses=("eq-10", "eq-13"),
+    ),
+    Claim(
+        id="lemma-15",
+        kind="statement",
+        name="Lemma 15",
+        title="growth of the Gram matrix of Psi",
+        place="App. A.3",
+        statement=_text(r"""
+            The bound of Lemma 14 holds for $\Psi^\top\Psi$: for $\rho>0$, with an absolute constant $c$ and
+            $C=\norm{F(0)}_F+\norm{WW^\top(0)}_F$,
+
+            $$
+            \norm{\Psi^\top\Psi(t)}_F
+            \le\Big\{\norm{\Psi^\top\Psi(0)}_F+\frac c\rho\,(C+t)\,e^{2\rho t}\Big\}e^{4\rho t}.
+            $$
+            """),
+        restored="constants",
+        uses=("lemma-10", "lemma-12", "theorem-1", "assumption-1"),
+    ),
+    Claim(
+        id="lemma-16",
+        kind="statement",
+        name="Lemma 16",
+        title="growth of the Gram matrix of Psi applied to an input",
+        place="App. A.3",
+        statement=_text(r"""
+            For $\rho>0$ there is an absolute constant $c$ such that for all $x_0\in\R^d$ and $t\ge0$
+
+            $$
+            \norm{\Psi^\top\Psi(t)x_0}_2\le\Big\{\norm{\Psi^\top\Psi(0)x_0}_2
+            +\frac c\rho\big[(C_1+t)\norm{x_0}_2+C_2\big]e^{2\rho t}\Big\}e^{4\rho t},
+            $$
+
+            where $C_1=\norm{WW^\top(0)}$ (spectral norm) and $C_2=\norm{\Phi^\top\Phi(0)x_0}_2$.
+            """),
+        restored="constants",
+        uses=("eq-16", "lemma-12", "lemma-13", "theorem-1", "assumption-1"),
+    ),
+    Claim(
+        id="eq-16",
+        kind="statement",
+        name="Eq. 16",
+        title="integral bound on Psi applied to an input",
+        place="App. A.3, proof of Lemma 16",
+        statement=_text(r"""
+            Since $\Psi^\top\Psi=\Phi^\top W^\top W\Phi$,
+
+            $$
+            \norm{\Psi^\top\Psi(t)x_0}_2\le\norm{\Psi^\top\Psi(0)x_0}_2
+            +\int_0^t\underbrace{\norm{\Phi^\top\tfrac{d(W^\top W)}{ds}\Phi x_0}_2}_{(A)}ds
+            +\int_0^t\underbrace{\norm{\dot\Phi^\top W^\top W\Phi x_0+\Phi^\top W^\top W\dot\Phi x_0}_2}_{(B)}ds.
+            \tag{16}
+            $$
+            """),
+        restored="constants",
+    ),
+    # ----------------------------------------------------------------------------------------------------- Appendix B
+    Claim(
+        id="eq-17",
+        kind="statement",
+        name="Eq. 17",
+        title="deviation of the squared feature norm",
+        place="App. B, proof of Lemma 2",
+        statement=_text(r"""
+            For fixed $x_0$, the expectation being over $x$,
+
+            $$
+            \norm{\Phi x}_2^2-\E\norm{\Phi x}_2^2
+            =\underbrace{\norm{\Phi(x-x_0)}_2^2-\sigma^2\norm{\Phi}_F^2}_{(A)}
+            +\underbrace{2\langle\Phi^\top\Phi x_0,\,x-x_0\rangle}_{(B)}.
+            \tag{17}
+            $$
+            """),
+        restored="constants",
+    ),
+    Claim(
+        id="eq-18",
+        kind="statement",
+        name="Eq. 18",
+        title="quadratic part of the deviation",
+        place="App. B, proof of Lemma 2",
+        statement=_text(r"""
+            There is an absolute constant $C$ such that for (A) of (17), with probability at least $1-\delta$,
+
+            $$
+            |(A)|\le C\sigma^2\max\Big\{\norm{\Phi^\top\Phi}_F\sqrt{\log(2/\delta)},\;
+            \norm{\Phi^\top\Phi}\log(2/\delta)\Big\}.
+            \tag{18}
+            $$
+            """),
+        restored="constants",
+        uses=("eq-17",),
+    ),
+    Claim(
+        id="eq-19",
+        kind="statement",
+        name="Eq. 19",
+        title="linear part of the deviation",
+        place="App. B, proof of Lemma 2",
+        statement=_text(r"""
+            There is an absolute constant $C$ such that for (B) of (17), with probability at least $1-\delta$,
+
+            $$
+            |(B)|\le C\sigma\,\norm{\Phi^\top\Phi x_0}_2\sqrt{\log(2/\delta)}.
+            \tag{19}
+            $$
+            """),
+        restored="constants",
+        uses=("eq-17",),
+    ),
+    Claim(
+        id="eq-20",
+        kind="statement",
+        name="Eq. 20",
+        title="deviation of the squared norm of the prediction",
+        place="App. B, proof of Lemma 2",
+        statement=_text(r"""
+            For fixed $x_0$, the expectation being over $x$,
+
+            $$
+            \norm{\Psi x}_2^2-\E\norm{\Psi x}_2^2
+            =\underbrace{\norm{\Psi(x-x_0)}_2^2-\sigma^2\norm{\Psi}_F^2}_{(A)}
+            +\underbrace{2\langle\Psi^\top\Psi x_0,\,x-x_0\rangle}_{(B)}.
+            \tag{20}
+            $$
+            """),
+        restored="constants",
+    ),
+    Claim(
+        id="eq-21",
+        kind="statement",
+        name="Eq. 21",
+        title="quadratic part, prediction",
+        place="App. B, proof of Lemma 2",
+        statement=_text(r"""
+            There is an absolute constant $C$ such that for (A) of (20), with probability at least $1-\delta$,
+
+            $$
+            |(A)|\le C\sigma^2\max\Big\{\norm{\Psi^\top\Psi}_F\sqrt{\log(2/\delta)},\;
+            \norm{\Psi^\top\Psi}\log(2/\delta)\Big\}.
+            \tag{21}
+            $$
+            """),
+        restored="constants",
+        uses=("eq-20",),
+    ),
+    Claim(
+        id="eq-22",
+        kind="statement",
+        name="Eq. 22",
+        title="linear part, prediction",
+        place="App. B, proof of Lemma 2",
+        statement=_text(r"""
+            There is an absolute constant $C$ such that for (B) of (20), with probability at least $1-\delta$,
+
+            $$
+            |(B)|\le C\sigma\,\norm{\Psi^\top\Psi x_0}_2\sqrt{\log(2/\delta)}.
+            \tag{22}
+            $$
+            """),
+        restored="constants",
+        uses=("eq-20",),
+    ),
+    Claim(
+        id="lemma-17",
+        kind="statement",
+        name="Lemma 17",
+        title="rules for commutators",
+        place="App. B, before the proof of Proposition 1",
+        statement=_text(r"""
+            For square matrices $A,B,C$ of the same size and $[A,B]=AB-BA$,
+
+            $$
+            [A,A]=0,\qquad[A,B]=-[B,A],\qquad[A,BC]=[A,B]C+B[A,C],\qquad[AB,C]=A[B,C]+[A,C]B.
+            $$
+            """),
+        restored="exact",
+    ),
+    Claim(
+        id="eq-23",
+        kind="statement",
+        name="Eq. 23",
+        title="derivative of the commutator",
+        place="App. B, proof of Proposition 1",
+        statement=_text(r"""
+            For $L=[F,W]$,
+
+            $$
+            \dot L=[\dot F,W]+[F,\dot W].
+            \tag{23}
+            $$
+            """),
+        restored="exact",
+    ),
+    # ---------------------------------------------------------------------------------------------- Appendices C and D
+    Claim(
+        id="appendix-c",
+        kind="statement",
+        name="Appendix C",
+        title="the saddle-node bifurcation",
+        place="App. C",
+        statement=_text(r"""
+            Set $N_\times=0$ in (7) and write $\dot w=f(w)+g(w)$ with
+
+            $$
+            f(w)=-\frac{2}{(1+\sigma^2)N_\Phi N_\Psi^3}w^6+\frac{1}{(1+\sigma^2)N_\Phi N_\Psi}w^2,\qquad g(w)=-\rho\,w.
+            $$
+
+            For $\rho=0$ the roots are $0$ (double) and $\pm(N_\Psi^2/2)^{1/4}$; for small $\rho>0$ there are four
+            (Acute), for large $\rho$ two (Collapse).
+            """),
+        restored="exact",
+        uses=("eq-7",),
+    ),
+    Claim(
+        id="figure-7",
+        kind="figure",
+        name="Figure 7",
+        title="the two parts of the vector field",
+        place="App. C",
+        statement=_text(r"""
+            The curves $f(w)$ and $-g(w)=\rho w$ of Appendix C, which meet at the equilibria: twice in the Collapse
+            regime (left), four times in the Acute regime (centre), and the Stable limit (right).
+            """),
+        restored="guess",
+        uses=("appendix-c",),
+    ),
+    Claim(
+        id="figure-8",
+        kind="figure",
+        name="Figure 8",
+        title="distribution of the eigenvalues over time",
+        place="App. D.1",
+        statement=_text(r"""
+            Linear SimSiam: the distribution of the absolute eigenvalues of $W$ over time. It concentrates sharply at
+            zero, and a few eigenvalues stay well above it.
+            """),
+        restored="guess",
+        uses=("assumption-4", "few-survive"),
+    ),
+    Claim(
+        id="few-survive",
+        kind="statement",
+        name="Few survive",
+        title="only a few eigenvalues stay positive",
+        place="App. D",
+        statement=_text(r"""
+            After training, only a few eigenvalues of $W$ are positive; the others are nearly zero. Complete collapse
+            is avoided as long as some remain.
+            """),
+        restored="guess",
+        uses=("regime-acute",),
+    ),
+    Claim(
+        id="figure-9",
+        kind="figure",
+        name="Figure 9",
+        title="four leading eigenvalues against the theory",
+        place="App. D.1",
+        statement=_text(r"""
+            Linear SimSiam: the four leading absolute eigenvalues of $W$ over time on the intervals where (7) lets them
+            diverge, collapse or converge. Three stay positive and end in the interval of convergence, the fourth goes
+            to zero.
+            """),
+        restored="guess",
+        uses=("eq-7", "few-survive"),
+    ),
+    Claim(
+        id="figure-10",
+        kind="figure",
+        name="Figure 10",
+        title="ResNet-18: distribution of the eigenvalues",
+        place="App. D.2",
+        statement=_text(r"""
+            SimSiam with a ResNet-18 encoder on CIFAR-10: the eigenvalues of the linear head $W$ over time. Most of
+            them go to zero and a few do not.
+            """),
+        restored="guess",
+        uses=("few-survive",),
+    ),
+    Claim(
+        id="figure-11",
+        kind="figure",
+        name="Figure 11",
+        title="ResNet-18: norms, asymmetry, commutator",
+        place="App. D.2",
+        statement=_text(r"""
+            SimSiam with a ResNet-18 encoder on CIFAR-10: the three norm parameters shrink, $W$ becomes asymmetric for
+            a while and then symmetric, and $F$ and $W$ nearly commute.
+            """),
+        restored="guess",
+        uses=("symmetry-nearly-kept", "commutator-nearly-zero"),
+    ),
+    Claim(
+        id="figure-12",
+        kind="figure",
+        name="Figure 12",
+        title="ResNet-18: each eigenvalue against the theory",
+        place="App. D.2",
+        statement=_text(r"""
+            SimSiam with a ResNet-18 encoder on CIFAR-10: single eigenvalues of $W$ over time on the intervals of (7).
+            The run passes from Collapse into Acute, and the non-zero eigenvalues end in the interval of convergence.
+            """),
+        restored="guess",
+        uses=("eq-7", "equilibrium-emerges"),
+    ),
+    # ---------------------------------------------------------------------------------------------- beyond the paper
+    Claim(
+        id="beyond-collapse-metrics",
+        kind="beyond",
+        name="Three collapses",
+        title="what collapse means here",
+        place="not in the paper",
+        statement=_text(r"""
+            Let $r_F=(\tr F)^2/\norm{F}_F^2$ be the effective rank of $F$ and $z=\Phi x/\norm{\Phi x}_2$. We call
+            collapse *complete* if $\norm{\Phi}_F\to0$, *dimensional* if $r_F$ falls towards $1$, and *functional* if
+            $\E\norm{z-\E z}_2^2=1-\norm{\E z}_2^2\to0$. Scaling $\Phi$ by a factor changes only the first.
+
+            In the linear model $x$ and $-x$ have the same law, so $\E z=0$ and $\E\norm{z-\E z}_2^2=1$ for every
+            $\Phi\ne0$. What remains of functional collapse there is rank one, where $z$ takes only the values $\pm e$
+            for one unit vector $e$.
+            """),
+        restored="exact",
+        chapter="model",
+        uses=("assumption-2",),
+        nearest=(
+            "{cite:t}`jing2022` separate dimensional from complete collapse; {cite:t}`chen2021simsiam` watch the "
+            "spread of the normalised features."
+        ),
+        new=(
+            "Nothing beyond the bookkeeping: one number for each kind, and which of them the linear model can show "
+            "at all."
+        ),
+    ),
+    Claim(
+        id="beyond-norm-law",
+        kind="beyond",
+        name="Norm law",
+        title="both layers shrink at the same exact rate",
+        place="not in the paper",
+        statement=_text(r"""
+            Along the gradient flow (3) of the cosine loss, for any data, any sizes and any $W$, symmetric or not,
+
+            $$
+            \norm{W(t)}_F=e^{-\rho t}\norm{W(0)}_F,\qquad\norm{\Phi(t)}_F=e^{-\rho t}\norm{\Phi(0)}_F,
+            $$
+
+            as long as the gradients have a finite expectation and the normalisation has no numerical floor.
+            """),
+        restored="exact",
+        chapter="gradient_flow",
+        uses=("eq-2", "eq-3"),
+        nearest=(
+            "For weights whose scale does not matter, {cite:t}`vanlaarhoven2017`, {cite:t}`li2020reconciling` and "
+            "{cite:t}`wan2021` show that the gradient is orthogonal to the weights, so that weight decay alone sets "
+            "their norm along the flow."
+        ),
+        new=(
+            "The argument is theirs, applied to each of the two layers under the stop-gradient cosine loss; new is "
+            "what it says about this model: no equilibrium of non-zero size exists for positive weight decay."
+        ),
+    ),
+    Claim(
+        id="beyond-clock",
+        kind="beyond",
+        name="Clock",
+        title="weight decay only changes the clock",
+        place="not in the paper",
+        statement=_text(r"""
+            Write $(W,\Phi)(t;\rho)$ for the flow (3) from one starting point. For every $\rho>0$
+
+            $$
+            (W,\Phi)(t;\rho)=e^{-\rho t}\,(W,\Phi)\big(s(t);0\big),\qquad s(t)=\frac{e^{2\rho t}-1}{2\rho}.
+            $$
+
+            Hence every quantity that does not depend on the common scale of $W$ and $\Phi$ (loss, $N_\times$, effective
+            rank, normalised spectrum) runs through one curve, whatever $\rho\ge0$.
+            """),
+        restored="exact",
+        chapter="gradient_flow",
+        uses=("eq-3", "beyond-norm-law"),
+        nearest=(
+            "{cite:t}`vanlaarhoven2017` and {cite:t}`li2020reconciling`: for scale-invariant networks weight decay "
+            "acts through an effective learning rate."
+        ),
+        new=(
+            "The exact change of time for both layers together, and its consequence for collapse: under the cosine "
+            "loss the strength of weight decay cannot change which scale-free state the flow runs to."
+        ),
+    ),
+    Claim(
+        id="beyond-balance",
+        kind="beyond",
+        name="Balance law",
+        title="the mismatch between the layers keeps its relative size",
+        place="not in the paper",
+        statement=_text(r"""
+            Along the flow (3), for any data and any $W$,
+
+            $$
+            W^\top W-\Phi\Phi^\top=e^{-2\rho t}\big(W(0)^\top W(0)-\Phi(0)\Phi(0)^\top\big).
+            $$
+
+            The same holds for the L2 loss (1); the stop-gradient is needed. Under the cosine loss
+            $\norm{\Phi}_F^2=e^{-2\rho t}\norm{\Phi(0)}_F^2$, so the mismatch divided by $\norm{\Phi}_F^2$ is constant.
+            """),
+        restored="exact",
+        chapter="gradient_flow",
+        uses=("eq-1", "eq-3", "beyond-norm-law"),
+        nearest=(
+            "The balance theorem of {cite:t}`tian2021` for the L2 loss; for linear networks in general "
+            "{cite:t}`du2018` and {cite:t}`saxe2014`."
+        ),
+        new=(
+            "That it holds for the cosine loss too, and that there, together with the norm law, the initial mismatch "
+            "is not forgotten in relative terms."
+        ),
+    ),
+    Claim(
+        id="beyond-sgd-symmetry",
+        kind="beyond",
+        name="Symmetry of SGD",
+        title="step size and weight decay act through their product",
+        place="not in the paper",
+        statement=_text(r"""
+            Let SGD on the cosine loss, with or without momentum (started at zero), use step sizes $\eta_k$ and
+            weight decay $\rho$. For every $c>0$ and the same batches, the change
+
+            $$
+            (\eta_k,\rho,W(0),\Phi(0))\to(c\,\eta_k,\;\rho/c,\;\sqrt c\,W(0),\;\sqrt c\,\Phi(0))
+            $$
+
+            multiplies all later $W$ and $\Phi$ by $\sqrt c$ and leaves every scale-free quantity as it is. What counts
+            is $\eta\rho$, $\eta/\norm{W(0)}_F^2$, $\norm{\Phi(0)}_F/\norm{W(0)}_F$, batch size, momentum and schedule.
+            """),
+        restored="exact",
+        uses=("eq-2",),
+        nearest=(
+            "{cite:t}`li2020reconciling`: for scale-invariant networks the product of step size and weight decay is "
+            "the intrinsic learning rate."
+        ),
+        new=(
+            "The same symmetry for two layers scaled together, momentum included. The list of invariants shows "
+            "which comparisons at equal product are legitimate."
+        ),
+    ),
+    Claim(
+        id="beyond-noise-equilibrium",
+        kind="beyond",
+        name="Noise equilibrium",
+        title="in SGD the norms are held up by gradient noise",
+        place="not in the paper",
+        statement=_text(r"""
+            Prediction for SGD at constant step size $\eta$, momentum $\mu$ and $\rho>0$ in its stationary state, with
+            batch gradients $g_W,g_\Phi$ of the cosine loss, $\gamma_W^2=\E[\norm{g_W}_F^2]\,\norm{W}_F^2$ and
+            $\gamma_\Phi^2=\E[\norm{g_\Phi}_F^2]\,\norm{\Phi}_F^2$:
+
+            $$
+            \norm{W}_F^4\approx\frac{\eta\,\gamma_W^2}{2\rho(1-\mu)},\qquad
+            \norm{\Phi}_F^4\approx\frac{\eta\,\gamma_\Phi^2}{2\rho(1-\mu)}.
+            $$
+
+            With $k$ equal surviving modes $\gamma_\Phi^2/\gamma_W^2\approx d/k$, so that $\varphi_j/w_j^2\to\sqrt{d/k}$
+            rather than $1$.
+            """),
+        restored="exact",
+        uses=("eq-2", "beyond-norm-law", "beyond-sgd-symmetry"),
+        nearest=(
+            "{cite:t}`wan2021` and {cite:t}`li2020reconciling` derive the equilibrium of norm growth and weight decay "
+            "for one scale-invariant weight vector."
+        ),
+        new=(
+            "The two layers reach different norms; their ratio grows with the input dimension, which moves the "
+            "modes off the paper's parabola."
+        ),
+    ),
+    Claim(
+        id="beyond-exact-moments",
+        kind="beyond",
+        name="Exact moments",
+        title="the exact eigenvalue dynamics at finite size",
+        place="not in the paper",
+        statement=_text(r"""
+            Let $F$ and $W$ be symmetric with common eigenvectors and eigenvalues $\varphi_k,w_k$, and let the data be
+            those of Assumption 2. Then $w_j\dot w_j=H_{jj}-\rho w_j^2$ and $\dot\varphi_j=2H_{jj}-2\rho\varphi_j$ with
+
+            $$
+            H_{jj}=\frac1\pi\int_0^\infty\!\!\int_0^\infty\frac{ds\,dr}{\sqrt{sr}}\prod_k\Delta_k^{-1/2}\left\{
+            \frac{w_j\varphi_j}{\Delta_j}-2s\,w_j^2\varphi_j\,\frac{a+(a^2-1)q_j}{\Delta_j}
+            \Big(T+\frac{2w_j\varphi_j}{\Delta_j}\Big)\right\},
+            $$
+
+            $$
+            p_k=2s\,w_k^2\varphi_k,\quad q_k=2r\,\varphi_k,\quad\Delta_k=1+a(p_k+q_k)+(a^2-1)p_kq_k,\quad
+            T=\sum_k\frac{w_k\varphi_k}{\Delta_k},\quad a=1+\sigma^2,
+            $$
+
+            at any $h$ and $d$, and $\sum_jH_{jj}=0$.
+            """),
+        restored="exact",
+        uses=("lemma-1", "assumption-2", "beyond-exact-commuting"),
+        nearest=(
+            "Moments of ratios of quadratic forms in Gaussian variables as integrals of a Laplace transform are "
+            "classical {cite:p}`mathai1992`; {cite:t}`bao2023` treats the limit of large size."
+        ),
+        new="The double integral for this pair of normalised features, and with it the exact flow at finite size.",
+    ),
+    Claim(
+        id="beyond-exact-commuting",
+        kind="beyond",
+        name="Commuting states",
+        title="commuting states stay commuting under the exact flow",
+        place="not in the paper",
+        statement=_text(r"""
+            Let $\Phi=UDV^\top$ and $W=U\diag(w)U^\top$ with orthogonal $U$ ($h\times h$) and $V$ ($d\times d$) and a
+            rectangular diagonal $D$. For isotropic Gaussian data the gradient flow (3) of the cosine loss keeps this
+            form with the same $U$ and $V$, for all $h,d$, without the closure $\hat H$, and also if $W$ is singular, as
+            long as the gradient exists.
+            """),
+        restored="exact",
+        uses=("eq-3", "lemma-1", "assumption-2"),
+        nearest=(
+            "Proposition 2 of {cite:t}`bao2023`, which uses the closure and a non-singular projection head; for the L2 "
+            "loss {cite:t}`tian2021`, and for supervised linear networks {cite:t}`saxe2014`."
+        ),
+        new="The statement for the exact flow at finite size; the proof is the reflection symmetry of the data.",
+    ),
+    Claim(
+        id="beyond-lemma-4-relative",
+        kind="beyond",
+        name="Lemma 4, relative",
+        title="the closure is right in relative error",
+        place="not in the paper",
+        statement=_text(r"""
+            Take commuting states whose eigenvalues are distributed either as at initialisation ($w_j$ by the semicircle
+            law of radius 2, $\varphi_j$ by the Marchenko-Pastur law, paired at random) or aligned ($w_j>0$,
+            $\varphi_j=w_j^2$, with a fixed relative spread $>0$). Then
+
+            $$
+            \frac{\norm{H-\hat H}_F}{\norm{H}_F}\to0\qquad(h\to\infty).
+            $$
+
+            The division matters: $\norm{H}_F=O(h^{-1/2})$ in these states, so $H=\hat H+o_P(1)$ holds also with the
+            zero matrix for $\hat H$.
+            """),
+        restored="exact",
+        chapter="eigenvalues",
+        uses=("lemma-4", "beyond-exact-moments"),
+        nearest="Lemma 4 of {cite:t}`bao2023`, with its additive remainder.",
+        new=(
+            "The relative form, checked against the exact moments, in two kinds of state. It fails where all "
+            "eigenvalues are equal, because the exact term is then zero."
+        ),
+    ),
+    Claim(
+        id="beyond-consistent-closure",
+        kind="beyond",
+        name="Consistent closure",
+        title="the expansion one order further",
+        place="not in the paper",
+        statement=_text(r"""
+            In a commuting state let $A_j=w_j^2\varphi_j/N_\Psi^2$, $B_j=\varphi_j/N_\Phi^2$ and
+            $C_j=w_j\varphi_j/(N_\Phi N_\Psi)$, all $O(1/h)$, so $\sum_jC_j=N_\times$. With $a=1+\sigma^2$,
+
+            $$
+            \begin{aligned}
+            a\,H_{jj}={}&C_j(1-3A_j-B_j+G_1)-A_jN_\times\big(1-3A_j-B_j/a^2+G_2\big)\\
+            &+A_j\textstyle\sum_k(3A_k+B_k)C_k+O(h^{-3}),\\
+            G_1={}&\textstyle\sum_k\big(\tfrac34A_k^2+\tfrac34B_k^2+\tfrac1{2a^2}A_kB_k\big),\quad
+            G_2=\sum_k\big(\tfrac{15}4A_k^2+\tfrac34B_k^2+\tfrac3{2a^2}A_kB_k\big).
+            \end{aligned}
+            $$
+
+            The terms shown sum to zero over $j$, as the exact $H_{jj}$ do. The leading order is
+            $a\,H_{jj}=C_j-A_jN_\times$, of degree three in $w_j$ on the parabola.
+            """),
+        restored="exact",
+        uses=("lemma-1", "beyond-exact-moments"),
+        nearest=(
+            "The closure of {cite:t}`bao2023`, which keeps one of the terms of relative size $1/h$; expansions of "
+            "moments of ratios of quadratic forms are classical {cite:p}`mathai1992`."
+        ),
+        new="All terms of relative size $1/h$ together, so that the trace vanishes as it must.",
+    ),
+    Claim(
+        id="beyond-trace",
+        kind="beyond",
+        name="Trace defect",
+        title="the exact term has no trace, its closure does",
+        place="not in the paper",
+        statement=_text(r"""
+            $\tr H=\E[\omega^\top z'-\omega^\top z']=0$ for any data and any state, but for symmetric $W$
+
+            $$
+            \tr\hat H=-\frac{2\tr(WFWFW)}{(1+\sigma^2)N_\Phi N_\Psi^3},
+            $$
+
+            which in general is not zero; it is negative if $W$ is positive definite.
+            """),
+        restored="exact",
+        chapter="eigenvalues",
+        uses=("lemma-1", "lemma-4"),
+        nearest="The closure of {cite:t}`bao2023`; the exact part is scale invariance, as in the norm law.",
+        new=(
+            "The formula: the whole trace of the closure comes from its middle term, the one that makes the dynamics "
+            "sixth-order."
+        ),
+    ),
+    Claim(
+        id="beyond-saddle-node",
+        kind="beyond",
+        name="Saddle-node curve",
+        title="all equilibria of Eq. 7 and the curve between the regimes",
+        place="not in the paper",
+        statement=_text(r"""
+            Let $N_\Phi,N_\Psi,N_\times$ be fixed, $\tau=N_\times N_\Phi N_\Psi$ and
+            $\kappa=1/((1+\sigma^2)N_\Phi N_\Psi)$. For $\rho>0$ and any sign of $\tau$, (7) has the equilibrium $0$,
+            exactly one negative equilibrium, and two positive ones, one (a fold) or none as $\rho<\rho_c$,
+            $\rho=\rho_c$ or $\rho>\rho_c$. The curve $\rho_c(\tau)$, with the double root $w_*\in(0,\infty)$ as
+            parameter, is
+
+            $$
+            \tau=\frac{N_\Psi^2-10w_*^4}{2w_*},\qquad
+            \rho_c=\kappa\Big(\frac{w_*}2+\frac{3w_*^5}{N_\Psi^2}\Big).
+            $$
+
+            At $N_\times=0$: $w_*=(N_\Psi^2/10)^{1/4}$ and $\rho_c=\frac45\kappa w_*$. With four equilibria the
+            stabilities from left to right are unstable, stable, unstable, stable.
+            """),
+        restored="exact",
+        chapter="eigenvalues",
+        uses=("eq-7",),
+        nearest=(
+            "{cite:t}`bao2023` reads the regimes from plots (Section 5.2, Appendix C); the fold itself is textbook "
+            "material {cite:p}`strogatz2015`."
+        ),
+        new=(
+            "The classification, by Descartes' rule of signs, for every sign of $N_\\times$, and the curve in closed "
+            "form."
+        ),
+    ),
+    Claim(
+        id="beyond-terminal-state",
+        kind="beyond",
+        name="Terminal state",
+        title="where the leading-order flow ends",
+        place="not in the paper",
+        statement=_text(r"""
+            In a commuting state, at $\rho=0$ and to leading order in $1/h$, with $\tau=\sum_kw_k\varphi_k$,
+            $\kappa=1/((1+\sigma^2)N_\Phi N_\Psi)$ and $\lambda=\tau/N_\Psi^2$,
+
+            $$
+            \dot w_j=\kappa\varphi_j(1-\lambda w_j),\qquad\dot\varphi_j=2\kappa w_j\varphi_j(1-\lambda w_j).
+            $$
+
+            Let all $\varphi_j(0)>0$, some $w_j(0)>0$, and $c_j=\varphi_j(0)-w_j(0)^2$. Then the $w_j$ of all modes that
+            survive ($\varphi_j(\infty)>0$) reach one value $\bar w>0$, and
+
+            $$
+            \varphi_j(\infty)=\begin{cases}0&\text{if }w_j(0)<0\text{ and }c_j\le0,\\
+            \max(\bar w^2+c_j,0)&\text{otherwise,}\end{cases}\qquad\sum_j\varphi_j(\infty)=\norm{\Phi(0)}_F^2.
+            $$
+
+            The sum fixes $\bar w$. Modes that die end at $w_j=\pm\sqrt{-c_j}$, with the sign of $w_j(0)$.
+            """),
+        restored="exact",
+        uses=("beyond-consistent-closure", "beyond-balance", "beyond-norm-law"),
+        nearest=(
+            "{cite:t}`halvagal2023` find for the cosine loss that the surviving eigenvalues become equal, in a "
+            "dynamics of representations; {cite:t}`saxe2014` solve linear networks mode by mode."
+        ),
+        new=(
+            "Which modes survive, and at what size, from the initial state: a water-filling rule. Negative eigenvalues "
+            "may cross zero and survive; large positive ones may die."
+        ),
+    ),
+    Claim(
+        id="beyond-effective-rank",
+        kind="beyond",
+        name="Effective rank",
+        title="effective rank alone decides how far norms concentrate",
+        place="not in the paper",
+        statement=_text(r"""
+            Let $r_F=(\tr F)^2/\norm{F}_F^2$ and $r_\Psi=(\tr\Psi\Psi^\top)^2/\norm{\Psi\Psi^\top}_F^2$. For
+            $x\sim\mathcal N(0,(1+\sigma^2)I_d)$ and any non-zero $\Phi$ and $\Psi$, at any time and any $\rho$,
+
+            $$
+            \frac{\operatorname{sd}\norm{\Phi x}_2^2}{\E\norm{\Phi x}_2^2}=\sqrt{\frac2{r_F}},\qquad
+            \frac{\operatorname{sd}\norm{\Psi x}_2^2}{\E\norm{\Psi x}_2^2}=\sqrt{\frac2{r_\Psi}}.
+            $$
+            """),
+        restored="exact",
+        uses=("assumption-2",),
+        nearest=(
+            "The variance of a Gaussian quadratic form and its tails are textbook material "
+            "{cite:p}`laurent2000,vershynin2018`."
+        ),
+        new="Its use: Lemmas 2 to 4 need large effective ranks, and neither bounded norms nor a bound on the time.",
+    ),
+    Claim(
+        id="beyond-self-consistent-extinction",
+        kind="beyond",
+        name="Extinction",
+        title="with norms taken from the modes, the closure dies out in finite time",
+        place="not in the paper",
+        statement=_text(r"""
+            In (5) let $N_\Phi,N_\Psi,N_\times$ be those of the modes themselves. For $k$ equal modes on the parabola
+            with common value $w>0$,
+
+            $$
+            \dot w=-\frac{2}{(1+\sigma^2)k^2w}-\rho\,w,\qquad
+            t^*=\frac1{2\rho}\ln\Big(1+\tfrac12\rho(1+\sigma^2)k^2w(0)^2\Big).
+            $$
+
+            There is no positive equilibrium, and $w$ reaches $0$ at $t^*$, which tends to $(1+\sigma^2)k^2w(0)^2/4$ as
+            $\rho\to0$. The exact flow from the same state is $w(t)=w(0)e^{-\rho t}$.
+            """),
+        restored="exact",
+        uses=("eq-5", "beyond-norm-law", "beyond-trace"),
+        nearest="Equations 5 and 7 of {cite:t}`bao2023`, whose analysis holds the norms fixed.",
+        new=(
+            "The solution with coupled norms. The extinction comes from the trace defect and takes a time of order "
+            "$k^2$, beyond the fixed times that the paper treats."
+        ),
+    ),
+)

@@ -1,0 +1,1 @@
+"""What the book needs from code: figures, claim boxes, validated parameters, the papermill reader."""
