@@ -34,9 +34,11 @@ install: $(STAMP)  ## make .venv with the pinned versions
 
 # The book is built aside and moved into place as the last step, so that _build/html exists only when a build has
 # succeeded, however an earlier one ended. Building aside also starts without doctrees, which would hide warnings of
-# pages that did not change. The execution cache stays: its key says what it depends on (book/_ext/execution_cache.py).
+# pages that did not change, and without the executed notebooks of chapters that are gone (jupyter_execute). After a
+# failure the pages stay in _build/partial to look at. The execution cache stays: its key says what it depends on
+# (book/_ext/execution_cache.py). The last two folders removed are what a plain `jupyter-book build .` leaves.
 book: $(STAMP)  ## build the book into _build/html (FEATNORM_SCALE=smoke, book or full)
-	rm -rf _build/html $(PARTIAL)
+	rm -rf _build/html $(PARTIAL) _build/.doctrees _build/jupyter_execute
 	$(BIN)/jupyter-book build . --path-output $(PARTIAL) -W -n --keep-going
 	mv $(PARTIAL)/_build/html _build/html
 	rm -rf $(PARTIAL)

@@ -11,13 +11,14 @@ sides. So every root is found inside a bracket and the count is never guessed fr
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from scipy.optimize import brentq
 
+from featnorm._validate import Array
 from featnorm.setting import Norms, Setting
 
 Regime = Literal["Collapse", "fold", "Acute", "Stable"]
@@ -145,7 +146,34 @@ def equilibria(N: Norms, setting: Setting) -> tuple[Equilibrium, ...]:
     return tuple(found)
 
 
-def l2_velocity(w: np.ndarray, setting: Setting) -> np.ndarray:
+@dataclass(frozen=True)
+class Intervals:
+    """Where the regions of Eq. 7 meet, one entry a moment; NaN where a point does not exist.
+
+    A frozen eigenvalue below ``low`` diverges, between ``low`` and ``middle`` it tends to zero (above ``low`` if there
+    is no ``middle``), above ``middle`` it tends to ``high``.
+    """
+
+    low: Array
+    middle: Array
+    high: Array
+
+
+def intervals(moments: Sequence[Norms], setting: Setting) -> Intervals:
+    """The equilibria of Eq. 7 at the norms of each moment, as `Intervals`. At rho = 0 ``middle`` is zero.
+
+    >>> float(intervals([Norms(1, 1, 0)], Setting(h=1, d=1, sigma2=1.0, rho=0.5)).middle[0])
+    nan
+    """
+    rows = []
+    for N in moments:
+        points = {e.name: e.w for e in equilibria(N, setting)}
+        middle = points.get("w_down_plus", 0.0 if setting.rho == 0 else points.get("w_up", np.nan))
+        rows.append((points["w_down_minus"], middle, points.get("w_up", np.nan)))
+    return Intervals(*np.array(rows).reshape(-1, 3).T)
+
+
+def l2_velocity(w: Array, setting: Setting) -> Array:
     """Eq. 8: dw/dt = w^2 (1 - (1 + sigma2) w) - rho w, a mode on the parabola under the L2 loss.
 
     >>> float(l2_velocity(np.array(1.0), Setting(h=1, d=1, sigma2=1.0)))

@@ -39,6 +39,7 @@ def claims_of(chapter: str) -> set[str]:
     return {id for id in CHECKS if REGISTRY[id].chapter == chapter}
 
 
+# Such as "eigenvalues": Case({"rho": 0.02}, ("rho", -1), check_eigenvalues).
 CASES: dict[str, Case] = {}
 
 

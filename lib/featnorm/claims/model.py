@@ -185,6 +185,6 @@ def t_threshold(comparisons: int, blocks: int) -> float:
     (Bonferroni).
 
     >>> round(t_threshold(1, 64), 2)
-    5.44
+    5.42
     """
     return float(student.isf(FALSE_ALARM / (2 * comparisons), blocks - 1))

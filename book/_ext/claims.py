@@ -1,0 +1,148 @@
+"""Directives that state claims and collect what the chapters found out about them.
+
+``claim ID`` states a claim of the registry: its name, place, how sure its formula is, and its text. The id becomes an
+anchor, so ``{ref}`lemma-1` `` links to it by its name. ``claims-dashboard PART`` becomes the summary, the table or the
+graph of all claims with the results of this build. ``not-yet-checked`` states every claim that no chapter states.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective
+
+from featnorm.claims import CHECKS, NOT_CHECKED, REGISTRY, Claim
+from featnorm.publish import dashboard
+from featnorm.publish.claim_box import MIME
+
+logger = logging.getLogger(__name__)
+
+_SURE = {
+    "exact": "formula restored exactly",
+    "constants": "formula restored up to constants",
+    "guess": "formula partly guessed",
+}
+
+
+class _Stating(SphinxDirective):
+    """What both directives that state claims share."""
+
+    def state_claim(self, claim: Claim) -> nodes.container:
+        """The claim as a box with an anchor."""
+        domain = self.env.get_domain("std")
+        known = domain.labels.get(claim.id)  # type: ignore[attr-defined]
+        if known is not None and known[0] != self.env.docname:
+            logger.warning(
+                "claim %s is stated twice, here and in %s", claim.id, known[0], location=self.get_location()
+            )
+        domain.note_hyperlink_target(claim.id, self.env.docname, claim.id, claim.name)  # type: ignore[attr-defined]
+        sure = "" if claim.kind == "beyond" else f" · {_SURE[claim.restored]}"
+        source = "not in the paper" if claim.kind == "beyond" else f"paper, {claim.place}"
+        text = f"**{claim.name}** ({claim.title})\n\n{claim.statement}\n"
+        if claim.nearest:
+            text += f"\n*Nearest known result:* {claim.nearest} *New here:* {claim.new}\n"
+        box = nodes.container(ids=[claim.id], classes=["featnorm-claim", f"featnorm-kind-{claim.kind}"])
+        self.state.document.note_explicit_target(box)
+        box += self.parse_text_to_nodes(text)
+        unchecked = "" if claim.id in CHECKS else f" · {NOT_CHECKED}"
+        box += nodes.paragraph("", f"{source}{sure}{unchecked}", classes=["featnorm-provenance"])
+        return box
+
+
+class ClaimDirective(_Stating):
+    """State one claim of the registry."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        id = self.arguments[0]
+        if id not in REGISTRY:
+            raise self.error(f"claim {id!r} is not in the registry (lib/featnorm/claims/statements.py)")
+        chapter = REGISTRY[id].chapter
+        if f"book/{chapter}" != self.env.docname:
+            logger.warning(
+                "claim %s belongs to %s, not to %s", id, chapter, self.env.docname, location=self.get_location()
+            )
+        return [self.state_claim(REGISTRY[id])]
+
+
+class NotYetCheckedDirective(_Stating):
+    """State every claim that no chapter states, in the paper's order."""
+
+    def run(self) -> list[nodes.Node]:
+        return [self.state_claim(c) for c in REGISTRY.values() if c.chapter is None]
+
+
+class dashboard_node(nodes.General, nodes.Element):
+    """Holds the place of a part of the dashboard until every chapter has been read."""
+
+
+_PARTS = {
+    "summary": lambda claims, results, link: dashboard.summary_html(claims, results),
+    "table": dashboard.table_html,
+    "graph": dashboard.graph_svg,
+}
+
+
+class DashboardDirective(SphinxDirective):
+    """A part of the dashboard."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        if self.arguments[0] not in _PARTS:
+            raise self.error(f"claims-dashboard {self.arguments[0]!r}: must be one of {', '.join(_PARTS)}")
+        return [dashboard_node(part=self.arguments[0])]
+
+
+def collect(folder: Path, docnames: list[str]) -> dict[str, dict[str, Any]]:
+    """The results in the executed chapters: every cell output of the claims' type, by the id of the claim."""
+    found: dict[str, dict[str, Any]] = {}
+    for docname in docnames:
+        path = folder / f"{docname}.ipynb"
+        if not path.is_file():
+            continue
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+            for output in cell.get("outputs", []):
+                result = output.get("data", {}).get(MIME)
+                if result is not None:
+                    found[result["id"]] = result
+    return found
+
+
+def _fill(app: Any, doctree: nodes.document, docname: str) -> None:
+    places = list(doctree.findall(dashboard_node))
+    if not places:
+        return
+    results = collect(Path(app.env.mystnb_config.output_folder), sorted(app.env.found_docs))
+    for id in CHECKS:
+        if id not in results:
+            logger.warning("claim %s has a check, but no chapter of this build ran it", id, location=docname)
+    labels = app.env.get_domain("std").labels
+
+    def link(id: str) -> str:
+        target, anchor, _ = labels[id]
+        return f"{app.builder.get_relative_uri(docname, target)}#{anchor}"
+
+    for place in places:
+        html = _PARTS[place["part"]](list(REGISTRY.values()), results, link)
+        place.replace_self(nodes.raw("", html, format="html"))
+
+
+def _rewrite(app: Any, env: Any) -> list[str]:
+    """The dashboard depends on every chapter: write its pages in every build, also where their text did not change."""
+    return [name for name in env.found_docs if name.endswith(("/claims", "/intro"))]
+
+
+def setup(app: Any) -> dict[str, Any]:
+    app.add_node(dashboard_node)
+    app.add_directive("claim", ClaimDirective)
+    app.add_directive("not-yet-checked", NotYetCheckedDirective)
+    app.add_directive("claims-dashboard", DashboardDirective)
+    app.connect("env-updated", _rewrite)
+    app.connect("doctree-resolved", _fill)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
