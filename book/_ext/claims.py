@@ -100,14 +100,16 @@ class DashboardDirective(SphinxDirective):
 
 
 def collect(folder: Path, docnames: list[str]) -> dict[str, dict[str, Any]]:
-    """The results in the executed chapters: every cell output of the claims' type, by the id of the claim."""
+    """The results that the chapters handed over, by the id of the claim.
+
+    MyST-NB writes a chapter's glued outputs beside its executed notebook. The notebook itself will not do: taken from
+    the execution cache, it is written without its outputs.
+    """
     found: dict[str, dict[str, Any]] = {}
     for docname in docnames:
-        path = folder / f"{docname}.ipynb"
-        if not path.is_file():
-            continue
-        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
-            for output in cell.get("outputs", []):
+        path = folder / f"{docname}.glue.json"
+        if path.is_file():
+            for output in json.loads(path.read_text(encoding="utf-8")).values():
                 result = output.get("data", {}).get(MIME)
                 if result is not None:
                     found[result["id"]] = result

@@ -112,7 +112,7 @@ def lemma_4_data(scale: Scale, seed: int) -> tuple[Lemma4Data, ...]:
     rng = np.random.default_rng(seed)
     n = scale.pick(smoke=40_000, book=1_000_000, full=8_000_000)
     out = []
-    for h in scale.pick(smoke=(8, 16, 32), book=(16, 64, 256), full=(16, 64, 256, 1024)):
+    for h in scale.pick(smoke=(16, 48, 144), book=(16, 64, 256), full=(16, 64, 256, 1024)):
         setting = Setting(h=h, d=2 * h, sigma2=1.0)
         states = commuting_states(setting, rng)
         w, phi = (np.concatenate(part) for part in zip(*states.values()))

@@ -118,7 +118,7 @@ def check_eq_3(variant: FlowVariant, scale: Scale, seed: int) -> Evidence:
     from featnorm.simsiam.linear import gradients
 
     rng = np.random.default_rng(seed)
-    h, d, rho, t_end = 3, 4, 0.3, 1.0
+    h, d, rho, t_end = 6, 9, 0.3, 1.0
     W0, Phi0 = rng.standard_normal((h, h)) + 2 * np.eye(h), rng.standard_normal((h, d))
     x, x1 = skewed_sample(100, d, rng)
     flow = gradient_flow(W0, Phi0, x, x1, variant.decay * rho, [0.0, t_end], stop_gradient=variant.stop_gradient)
@@ -158,7 +158,7 @@ def _flows(
     scale: Scale, seed: int, rhos: tuple[float, ...], loss: str = "cosine", stop_gradient: bool = True
 ) -> list[tuple[float, MatrixTrajectory]]:
     rng = np.random.default_rng(seed)
-    h, d = 4, 7
+    h, d = 8, 13
     W0, Phi0 = _start(rng, h, d)
     x, x1 = skewed_sample(scale.pick(100, 300, 3000), d, rng)
     times = np.linspace(0.0, 2.0, 9)
@@ -189,7 +189,7 @@ def check_norm_law(variant: NormLaw, scale: Scale, seed: int) -> Evidence:
 def check_clock(variant: Callable[[Array, float], Array], scale: Scale, seed: int) -> Evidence:
     """A flow with weight decay against the flow without, read at the times of the clock, after rescaling."""
     rng = np.random.default_rng(seed)
-    h, d, rho = 4, 7, 0.5
+    h, d, rho = 8, 13, 0.5
     W0, Phi0 = _start(rng, h, d)
     x, x1 = skewed_sample(scale.pick(100, 300, 3000), d, rng)
     t = np.linspace(0.0, 2.0, 9)

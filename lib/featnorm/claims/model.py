@@ -75,6 +75,11 @@ class Evidence:
     vacuous: bool = False
     numbers: Mapping[str, float] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        # Plain Python numbers, so that the evidence can be written as JSON.
+        for name in ("statistic", "threshold"):
+            object.__setattr__(self, name, float(getattr(self, name)))
+
     @property
     def passed(self) -> bool:
         """Whether the measurement lies within its threshold."""
@@ -117,10 +122,17 @@ class Result:
         return self.outcome != "undecided"
 
     def as_dict(self) -> dict[str, Any]:
-        """The result as plain JSON data, with ``passed`` written out for each measurement."""
+        """The result as plain JSON data, with ``passed`` written out for each measurement.
+
+        A statistic or number that is not finite becomes None, since JSON has no word for it.
+        """
+
+        def finite(value: float) -> float | None:
+            return float(value) if math.isfinite(value) else None
 
         def flat(e: Evidence) -> dict[str, Any]:
-            return {**asdict(e), "numbers": dict(e.numbers), "passed": e.passed}
+            numbers = {name: finite(value) for name, value in e.numbers.items()}
+            return {**asdict(e), "statistic": finite(e.statistic), "numbers": numbers, "passed": e.passed}
 
         return {
             "id": self.id,

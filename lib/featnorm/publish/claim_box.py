@@ -1,7 +1,7 @@
 """Run a claim's check inside a chapter, show what it found, and let the result travel as cell output.
 
 The result is stored beside the text that is shown, as JSON under a type of its own: the dashboard page and the tests
-read it from the executed notebook, whether it was run just now or taken from the cache.
+read it from the chapter's output, whether it was run just now or taken from the cache.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from featnorm.publish.provenance import commit, machine
 MIME = "application/vnd.featnorm.claim+json"
 
 
-def number(value: float) -> str:
-    """A number short enough for a table: three significant digits.
+def number(value: float | None) -> str:
+    """A number short enough for a table, with three significant digits; None stands for one that is not finite.
 
-    >>> number(1.23456e-9), number(2.0)
-    ('1.23e-09', '2')
+    >>> number(1.23456e-9), number(2.0), number(None)
+    ('1.23e-09', '2', 'not finite')
     """
-    return f"{value:.3g}"
+    return "not finite" if value is None else f"{value:.3g}"
 
 
 def evidence_line(evidence: dict[str, Any]) -> str:
@@ -70,13 +70,15 @@ class ClaimBox:
         self.result = result
         self.data = {**result.as_dict(), "commit": commit(), "machine": machine()}
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, Any], dict[str, Any]]:
         claim = claims.get(self.result.id)
         html = (
             f'<div class="featnorm-result"><p><strong>Check of {escape(claim.name)}</strong> '
             f"{outcome_badge(self.result.outcome)}</p>{result_html(self.data)}</div>"
         )
-        return {"text/html": html, "text/plain": f"{claim.name}: {self.result.outcome}", MIME: self.data}
+        data = {"text/html": html, "text/plain": f"{claim.name}: {self.result.outcome}", MIME: self.data}
+        # Shown and, by this mark, also kept among the chapter's glued values, which survive in the execution cache.
+        return data, {"scrapbook": {"name": f"claim {self.result.id}", "mime_prefix": ""}}
 
 
 def check(id: str, seed: int, expected: str | None = None) -> ClaimBox:

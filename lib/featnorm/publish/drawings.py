@@ -52,9 +52,10 @@ def front_page(cosine: Flows, l2: Flows, x: Array, x1: Array, made_by: str) -> N
             fig,
             "fig-front",
             f"Three panels for weight decays {decays}. Left: under the cosine loss the size of Phi falls exponentially, "
-            "under the L2 loss it settles for weak decay and falls to zero for the strongest. Middle: agreement of the "
-            "two views rises under the cosine loss for every decay; under the L2 loss it stays low for the strongest. "
-            "Right: against the clock, the three cosine curves lie on one another.",
+            "under the L2 loss it settles for the weakest decay and falls towards zero for the strongest. Middle: under "
+            "the cosine loss the agreement of the two views rises to the same height for every decay, soonest for the "
+            "strongest; under the L2 loss the strongest decay stops it early. Right: against the clock, the three cosine "
+            "curves lie on one another.",
             made_by,
         )
 
