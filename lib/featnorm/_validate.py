@@ -14,7 +14,10 @@ Array = NDArray[np.float64]
 
 
 def _is_real(value: Any) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+    try:
+        return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # a whole number beyond the floating-point range
+        return False
 
 
 def positive_int(name: str, value: Any) -> int:
@@ -70,6 +73,8 @@ def one_of(*words: str) -> Callable[[str, Any], str]:
 def array(name: str, value: ArrayLike, shape: tuple[int | None, ...]) -> Array:
     """A finite float64 array of the given shape; None stands for any length."""
     try:
+        if np.asarray(value).dtype.kind in "cSU":  # NumPy would drop imaginary parts and read text as numbers
+            raise TypeError("it holds complex numbers or text")
         out = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name}: must be an array of real numbers ({error})") from error
@@ -87,6 +92,6 @@ def symmetric(name: str, value: ArrayLike, h: int | None = None) -> Array:
     if out.shape[0] != out.shape[1]:
         raise ValueError(f"{name}: has shape {out.shape}, must be square")
     gap = float(np.abs(out - out.T).max())
-    if gap > 1e-12 * max(1.0, float(np.abs(out).max())):
+    if gap > 1e-12 * float(np.abs(out).max()):
         raise ValueError(f"{name}: must be symmetric, but differs from its transpose by {gap:.3g}")
     return out

@@ -37,6 +37,8 @@ def feature_spread(features: Array) -> float:
     0.0
     """
     features = array("features", features, (None, None))
+    if not len(features):
+        raise ValueError("features: has no rows, so there is nothing to measure")
     lengths = np.linalg.norm(features, axis=1, keepdims=True)
     if not (lengths > 0).all():
         raise ValueError("features: a row is zero, so it has no direction")

@@ -48,7 +48,7 @@ def velocity(
     (0.0, 0.0)
     """
     N = frozen or mode_norms(w, phi)
-    rate = np.array(CLOSURES[closure]) @ rate_terms(w, phi, N, setting)
+    rate = np.array(CLOSURES[one_of(*CLOSURES)("closure", closure)]) @ rate_terms(w, phi, N, setting)
     return rate - setting.rho * w, 2.0 * w * rate - 2.0 * setting.rho * phi
 
 
@@ -114,9 +114,13 @@ def integrate(
     one_of(*CLOSURES)("closure", closure)
     positive("t_end", t_end)
     positive("rtol", rtol)
-    floor = nonnegative("extinct", extinct) * float(np.abs(w0).max())
+    if nonnegative("extinct", extinct) >= 1.0:
+        raise ValueError(f"extinct = {extinct!r}: must be a number >= 0 and < 1")
+    floor = extinct * float(np.abs(w0).max())
 
-    def slope(_: float, y: Array) -> Array:
+    def slope(time: float, y: Array) -> Array:
+        if frozen is None and not min(y[h:].sum(), (y[:h] ** 2 * y[h:]).sum()) > 0.0:
+            raise RuntimeError(f"Eq. 5 could not be integrated beyond t = {time:.6g}: Phi or Psi vanishes there")
         return np.concatenate(velocity(y[:h], y[h:], setting, closure, frozen))
 
     def extinction(_: float, y: Array) -> float:
@@ -125,11 +129,14 @@ def integrate(
     extinction.terminal = True  # type: ignore[attr-defined]
     y0 = np.concatenate([w0, phi0])
     atol = rtol * max(floor, 1e-12 * float(np.abs(y0).max()))
-    out = solve_ivp(
-        slope, (0.0, t_end), y0, method="LSODA", rtol=rtol, atol=atol, dense_output=True, events=extinction
-    )
-    if not out.success or not np.isfinite(out.y).all():
-        raise RuntimeError(f"Eq. 5 could not be integrated beyond t = {out.t[-1]:.6g}: {out.message}")
+    with np.errstate(over="ignore", invalid="ignore"):  # a blow-up overflows before LSODA gives up
+        out = solve_ivp(
+            slope, (0.0, t_end), y0, method="LSODA", rtol=rtol, atol=atol, dense_output=True, events=extinction
+        )
+    finite = np.isfinite(out.y).all(axis=0)
+    if not out.success or not finite.all():
+        why = out.message if finite.all() else "a mode blows up"
+        raise RuntimeError(f"Eq. 5 could not be integrated beyond t = {out.t[finite][-1]:.6g}: {why}")
     ended = float(out.t_events[0][0]) if len(out.t_events[0]) else None
 
     def at(t: float) -> tuple[Array, Array]:

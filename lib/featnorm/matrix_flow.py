@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from scipy.integrate import solve_ivp
 
-from featnorm._validate import Array, array, nonnegative, one_of, positive_int
+from featnorm._validate import Array, array, nonnegative, one_of, positive, positive_int
 from featnorm.setting import Setting, feature_views, norms, views
 
 Loss = Literal["cosine", "l2"]
@@ -119,7 +119,10 @@ def gradient_flow(
     array("W0", W0, (h, h))
     x = array("x", x, (None, d))
     x1 = array("x1", x1, (len(x), d))
+    if not len(x):
+        raise ValueError("x: has no rows, so there is no sample")
     rho = nonnegative("rho", rho)
+    positive("rtol", rtol)
     t = array("times", times, (None,))
     if len(t) < 2 or not (np.diff(t) > 0).all():
         raise ValueError("times: must be at least two increasing numbers")
@@ -135,6 +138,9 @@ def gradient_flow(
         return np.concatenate([(dW - rho * W).ravel(), (dPhi - rho * Phi).ravel()])
 
     y0 = np.concatenate([W0.ravel(), Phi0.ravel()])
+    with np.errstate(all="ignore"):
+        if not np.isfinite(velocity(t[0], y0)).all():
+            raise ValueError("W0, Phi0, x, x1: a feature W Phi x or Phi x' is zero or too large: no gradient there")
     # Norms shrink like exp(-rho t), so the absolute tolerance follows the smallest size that is reached.
     atol = rtol * 1e-2 * float(np.abs(y0).max()) * float(np.exp(-rho * (t[-1] - t[0])))
     out = solve_ivp(velocity, (t[0], t[-1]), y0, method="DOP853", t_eval=t, rtol=rtol, atol=atol)
@@ -223,8 +229,10 @@ def H_diagonal_blocks(
     phi = array("phi", phi, (len(w), h))
     if (phi < 0).any():
         raise ValueError(f"phi: must have no negative entry, but the smallest is {phi.min():.3g}")
+    if not ((w**2 * phi).sum(axis=1) > 0).all():
+        raise ValueError("w, phi: in a state w^2 phi is zero in every mode, so Psi has no direction")
     size = -(-positive_int("n", n) // _several("blocks", blocks))
-    piece = max(1, min(size, 4_000_000 // h))  # keeps one piece of random numbers near 32 MB
+    piece = max(1, min(size, 60_000 // h))  # half a megabyte: stays in the cache of a core
     out = np.zeros((blocks, len(w), h))
     a = setting.a
     for block in out:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from featnorm._validate import Array, array, nonnegative, positive, positive_int
+from featnorm._validate import Array, array, between, nonnegative, positive, positive_int, symmetric
 
 
 @dataclass(frozen=True)
@@ -97,9 +97,9 @@ def feature_views(F: Array, setting: Setting, n: int, rng: np.random.Generator) 
     >>> q.shape, v.shape
     ((5, 2), (5, 2))
     """
-    F = array("F", F, (setting.h, setting.h))
+    F = symmetric("F", F, setting.h)
     values, vectors = np.linalg.eigh(F)
-    if values[0] < -1e-12 * max(1.0, float(values[-1])):
+    if values[0] < -1e-12 * values[-1]:
         raise ValueError(f"F: must have no negative eigenvalue, but the smallest is {values[0]:.3g}")
     root = vectors * np.sqrt(np.maximum(values, 0.0))
     x, x1 = views(setting.with_(d=setting.h), n, rng)
@@ -171,8 +171,7 @@ class Norms:
     def __post_init__(self) -> None:
         positive("N_Phi", self.N_Phi)
         positive("N_Psi", self.N_Psi)
-        if not (np.isfinite(self.N_x) and abs(self.N_x) <= 1.0 + 1e-12):
-            raise ValueError(f"N_x = {self.N_x!r}: must be a number from -1 to 1")
+        between(-1.0 - 1e-12, 1.0 + 1e-12)("N_x", self.N_x)
 
 
 def norms(W: Array, Phi: Array) -> Norms:

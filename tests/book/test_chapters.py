@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from book_tools import CHAPTERS, ROOT, Scraps, code_cells, is_parameters, scraps, source
 
 from featnorm.claims import CHECKS, REGISTRY
+from featnorm.setting import Norms, Setting, effective_rank, initialize, norms
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,65 @@ def claims_of(chapter: str) -> set[str]:
     return {id for id in CHECKS if REGISTRY[id].chapter == chapter}
 
 
-# Such as "eigenvalues": Case({"rho": 0.02}, ("rho", -1), check_eigenvalues).
-CASES: dict[str, Case] = {}
+def check_intro(found: Scraps, given: dict[str, Any]) -> None:
+    """The threshold is that of sigma2; three decays end at one agreement, by the law of the clock."""
+    assert found.glued["threshold"] == pytest.approx(1 / (4 * (1 + given["sigma2"])))
+    assert found.glued["rho"] == given["rho"]
+    assert found.glued["cosine spread"] < 1e-6  # integrator tolerance 1e-8, times 100 for the steps
+    assert -1 <= found.glued["l2 strong"] < found.glued["cosine strong"] + 1 <= 2
+    assert found.glued["l2 strong size"] < found.glued["l2 weak size"]
+
+
+def check_model(found: Scraps, given: dict[str, Any]) -> None:
+    """The start is the one of these sizes and this seed."""
+    setting = Setting(given["h"], given["d"], given["sigma2"], given["rho"])
+    W, Phi = initialize(setting, np.random.default_rng(given["seed"]))
+    assert found.glued["N_x start"] == pytest.approx(norms(W, Phi).N_x, rel=1e-12)
+    assert found.glued["rank start"] == pytest.approx(effective_rank(Phi @ Phi.T), rel=1e-12)
+    assert found.claims["eq-1"]["evidence"]["seed"] == given["seed"]
+
+
+def check_gradient_flow(found: Scraps, given: dict[str, Any]) -> None:
+    """The norm law holds along the strongest decay of these parameters; zero drift would mean that nothing ran."""
+    assert 0 < found.glued["norm drift"] < 1e-6
+    assert found.claims["lemma-1"]["evidence"]["seed"] == given["seed"]
+
+
+def check_eigenvalues(found: Scraps, given: dict[str, Any]) -> None:
+    """The boundary of the regimes, against the roots that NumPy finds on its two sides."""
+    N = Norms(given["N_Phi"], 1.0, given["N_x"])
+
+    def positive(rho: float) -> int:
+        a, scale = 2.0, N.N_Phi * N.N_Psi
+        roots = np.roots([-2 / (scale * N.N_Psi**2), 0, 0, -N.N_x / N.N_Psi**2, 1 / scale, -rho * a])
+        return int(np.sum((roots.real > 0) & (np.abs(roots.imag) < 1e-9)))
+
+    rho_c = found.glued["rho_c"]
+    assert (positive(0.999 * rho_c), positive(1.001 * rho_c)) == (2, 0)
+    assert found.glued["regime"] == ("Acute" if given["rho"] < rho_c else "Collapse")
+    assert found.glued["ends at"] == pytest.approx(found.glued["w_up"], rel=1e-3)
+    assert found.glued["extinct"] == 2
+
+
+def check_first_run(found: Scraps, given: dict[str, Any]) -> None:
+    """The norm law at the end of a run of this length, and regimes that follow from the glued ratio."""
+    # 3 steps an epoch at smoke scale; momentum 0.9 multiplies time by ten; the annealed rates have mean (E + 1) / 2E.
+    base, E = given["lr"] * given["batch"] / 256, given["epochs"]
+    assert found.glued["norm law"] == pytest.approx(np.exp(-given["rho"] * 10 * base * 3 * (E + 1) / 2), rel=1e-6)
+    assert found.glued["first regime"] == ("Acute" if found.glued["rho_c ratio"] > 1 else "Collapse")
+    assert found.glued["N_x first"] < found.glued["N_x last"] <= 1
+    assert 1 <= found.glued["survivors"] <= given["h"]
+
+
+CASES: dict[str, Case] = {
+    "intro": Case({"rho": 0.5, "sigma2": 0.5, "seed": 3}, ("rho", -1), check_intro),
+    "model": Case({"h": 8, "d": 24, "sigma2": 2.0, "rho": 0.01, "seed": 5}, ("sigma2", 0), check_model),
+    "gradient_flow": Case({"rho": 0.8, "h": 7, "seed": 2}, ("h", 0), check_gradient_flow),
+    "eigenvalues": Case({"rho": 0.05, "N_Phi": 2.0, "N_x": 0.5, "seed": 4}, ("N_x", 1.5), check_eigenvalues),
+    "first_run": Case(
+        {"rho": 0.05, "h": 12, "d": 40, "lr": 0.05, "batch": 128, "epochs": 30, "seed": 1}, ("rho", -0.1), check_first_run
+    ),
+}
 
 
 def run(name: str, out: Path, parameters: dict[str, Any]) -> subprocess.CompletedProcess[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 
 from featnorm import scale as _scale
+from featnorm._validate import natural
 from featnorm.claims import eigenvalues, gradient_flow, model_page
 from featnorm.claims.model import NOT_CHECKED, Check, Claim, Evidence, Result, run_check
 from featnorm.claims.statements import STATEMENTS
@@ -17,7 +18,7 @@ from featnorm.scale import Scale
 REGISTRY: dict[str, Claim] = {claim.id: claim for claim in STATEMENTS}
 CHECKS: dict[str, Check] = {**model_page.CHECKS, **gradient_flow.CHECKS, **eigenvalues.CHECKS}
 
-__all__ = ["CHECKS", "NOT_CHECKED", "REGISTRY", "Check", "Claim", "Evidence", "Result", "get", "run"]
+__all__ = ["CHECKS", "NOT_CHECKED", "REGISTRY", "Check", "Claim", "Evidence", "Result", "checked", "get", "run"]
 
 
 def get(id: str) -> Claim:
@@ -32,13 +33,22 @@ def get(id: str) -> Claim:
     return REGISTRY[id]
 
 
+def checked(id: str) -> Check:
+    """The check of a claim; raises ValueError if there is no such claim or it has no check.
+
+    >>> sorted(checked("eq-6").wrong)
+    ['phi + w^2', 'phi = w', 'phi = w^3', 'rate rho']
+    """
+    get(id)
+    if id not in CHECKS:
+        raise ValueError(f"id = {id!r}: this claim is {NOT_CHECKED}; those that are: {', '.join(CHECKS)}")
+    return CHECKS[id]
+
+
 def run(id: str, seed: int, scale: Scale | None = None) -> Result:
     """Run the check of a claim, and its falsifiers, at the given scale (default: the one that is set).
 
     >>> run("eq-7", seed=0, scale=Scale.SMOKE).outcome
     'holds'
     """
-    claim = get(id)
-    if id not in CHECKS:
-        raise ValueError(f"id = {id!r}: this claim is {NOT_CHECKED}; those that are: {', '.join(CHECKS)}")
-    return run_check(claim, CHECKS[id], scale or _scale.current(), seed)
+    return run_check(get(id), checked(id), scale or _scale.current(), natural("seed", seed))

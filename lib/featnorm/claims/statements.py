@@ -1611,7 +1611,7 @@ STATEMENTS: tuple[Claim, ...] = (
         uses=("lemma-4", "beyond-exact-moments"),
         nearest="Lemma 4 of {cite:t}`bao2023`, with its additive remainder.",
         new=(
-            "The relative form, checked against the exact moments, in two kinds of state. It fails where all "
+            "The relative form, measured by Monte Carlo in two kinds of state. It fails where all "
             "eigenvalues are equal, because the exact term is then zero."
         ),
     ),

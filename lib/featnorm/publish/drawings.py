@@ -33,18 +33,19 @@ def agreements(run: MatrixTrajectory, x: Array, x1: Array) -> Array:
 
 def front_page(cosine: Flows, l2: Flows, x: Array, x1: Array, made_by: str) -> None:
     """``fig-front``: size, agreement against time, agreement against the clock; one line style a weight decay."""
-    with drawing(1, 3, width=9.6, height=3.3) as (fig, (left, middle, right)):
-        for (rho, run), dash in zip(cosine.items(), DASHES):
+    with drawing(1, 3, width=8.4, height=3.3) as (fig, (left, middle, right)):
+        # In the last panel the curves cover one another: drawn from wide to narrow, all of them can be seen.
+        for (rho, run), dash, lw, alpha in zip(cosine.items(), DASHES, (7.0, 4.0, 1.4), (0.3, 0.5, 1.0)):
             left.plot(run.t, sizes(run), color=COLOURS["cosine"], ls=dash, label=f"cosine, ρ = {rho:g}")
             agreement = agreements(run, x, x1)
             middle.plot(run.t, agreement, color=COLOURS["cosine"], ls=dash)
-            right.plot(1 + clock(run.t, rho), agreement, color=COLOURS["cosine"], ls=dash)
+            right.plot(1 + clock(run.t, rho), agreement, color=COLOURS["cosine"], lw=lw, alpha=alpha)
         for (rho, run), dash in zip(l2.items(), DASHES):
             left.plot(run.t, sizes(run), color=COLOURS["l2"], ls=dash, label=f"L2, ρ = {rho:g}")
             middle.plot(run.t, agreements(run, x, x1), color=COLOURS["l2"], ls=dash)
-        left.set(yscale="log", xlabel="time t", title="Size of Φ, relative")
-        middle.set(xlabel="time t", title="Agreement of the two views")
-        right.set(xscale="log", xlabel="1 + clock s(t)", title="The same, cosine, by the clock")
+        left.set(yscale="log", xlabel="time t", title="Size of Φ")
+        middle.set(xlabel="time t", title="Agreement of views")
+        right.set(xscale="log", xlabel="1 + clock s(t)", title="Cosine, by the clock")
         right.set_ylim(middle.get_ylim())
         fig.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3)
         decays = ", ".join(f"{rho:g}" for rho in cosine)
@@ -98,10 +99,11 @@ def closure_errors(
                 if where != kind:
                     continue
                 low, mid, high = np.array(values).T
+                mid = np.where(mid > 0, mid, np.nan)  # an error lost in the noise has no place on a logarithmic axis
                 axis.errorbar(
                     sizes_h,
                     mid,
-                    yerr=(mid - np.maximum(low, 1e-6), high - mid),
+                    yerr=(mid - np.maximum(low, 0.1 * mid), high - mid),
                     color=COLOURS[closure],
                     marker={"paper": "o", "leading": "s"}[closure],
                     ls={"paper": "-", "leading": "--"}[closure],
@@ -203,13 +205,10 @@ def first_run_intervals(run, intervals: Intervals, made_by: str) -> None:  # typ
         top, bottom = 1.15 * float(run.eig_W.max()), 1.15 * float(run.eig_W.min())
         step = run.step
         axis.fill_between(step, bottom, intervals.low, color=COLOURS["diverges"], alpha=0.25, lw=0, label="diverges")
+        edge = np.fmin(intervals.middle, top)  # where there is no positive equilibrium, everything above tends to 0
+        axis.fill_between(step, intervals.low, edge, color=COLOURS["collapses"], alpha=0.3, lw=0, label="tends to 0")
         axis.fill_between(
-            step, intervals.low, np.minimum(intervals.middle, top), color=COLOURS["collapses"], alpha=0.3, lw=0,
-            label="tends to 0",
-        )
-        axis.fill_between(
-            step, np.minimum(intervals.middle, top), top, where=np.isfinite(intervals.middle),
-            color=COLOURS["converges"], alpha=0.25, lw=0, label="tends to the stable point",
+            step, edge, top, color=COLOURS["converges"], alpha=0.25, lw=0, label="tends to the stable point"
         )
         axis.plot(step, intervals.high, color=COLOURS["converges"], ls=":", label="stable point")
         axis.plot(step, run.eig_W[:, 1:], color=COLOURS["neutral"], lw=0.6, alpha=0.8)

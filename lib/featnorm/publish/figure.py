@@ -33,8 +33,8 @@ COLOURS = {
     "collapses": "#7f7f7f",
     "converges": "#3b82c4",
 }
-#: The same family from weak to strong, for values of one parameter.
-RAMP = ("#5aa3dd", "#9467c6", "#d0504c")
+#: From weak to strong, for values of one parameter.
+RAMP = ("#3b82c4", "#9467c6", "#d0504c")
 #: Line styles that go with the ramp, so that no curve is told by its colour alone.
 DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)))
 

@@ -1,0 +1,7 @@
+"""``python -m featnorm``."""
+
+import sys
+
+from featnorm.cli import main
+
+sys.exit(main())

@@ -1,0 +1,54 @@
+"""The command line: exit codes, messages, and a light import."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from featnorm.claims import CHECKS, REGISTRY
+from featnorm.cli import main
+
+
+def test_list_names_every_claim(capsys):
+    assert main(["claims"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == list(REGISTRY)
+    assert sum("not yet checked" in line for line in lines) == len(REGISTRY) - len(CHECKS)
+
+
+def test_json_is_json(capsys):
+    assert main(["claims", "eq-6", "eq-7", "--scale", "smoke", "--json"]) == 0
+    assert [r["outcome"] for r in json.loads(capsys.readouterr().out)] == ["holds", "holds"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["claims", "lema-1"], "did you mean 'lemma-1'"),
+        (["claims", "eq-6", "figure-1"], "not yet checked"),
+        (["claims", "eq-7", "--seed", "-1"], "--seed = -1: must be a whole number >= 0"),
+    ],
+)
+def test_bad_arguments_are_named_before_anything_runs(argv, words, capsys):
+    assert main(argv) == 2
+    out = capsys.readouterr()
+    assert words in out.err and out.out == ""
+
+
+def test_bad_scale_in_the_environment_is_named(monkeypatch, capsys):
+    monkeypatch.setenv("FEATNORM_SCALE", "huge")
+    assert main(["claims", "eq-7"]) == 2
+    assert "FEATNORM_SCALE = 'huge': must be one of smoke, book, full" in capsys.readouterr().err
+
+
+def test_help_has_examples():
+    done = subprocess.run([sys.executable, "-m", "featnorm", "--help"], capture_output=True, text=True, check=True)
+    assert "featnorm claims lemma-1" in done.stdout
+
+
+def test_theory_does_not_load_torch():
+    code = "import featnorm.equilibria, featnorm.matrix_flow, featnorm.claims, sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
