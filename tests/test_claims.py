@@ -53,6 +53,7 @@ def test_entry_is_complete(claim):
     assert claim.statement.count("$$") % 2 == 0
     tags = re.findall(r"\\tag\{(\d+)\}", claim.statement)
     assert tags == ([claim.id.removeprefix("eq-")] if claim.id.startswith("eq-") else [])
+    assert bool(claim.collapse) == bool(re.search("collaps", claim.statement + claim.title, re.I)), "which collapse?"
     beyond = claim.kind == "beyond"
     assert claim.id.startswith("beyond-") == beyond
     assert bool(claim.nearest) == beyond and bool(claim.new) == beyond

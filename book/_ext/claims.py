@@ -48,8 +48,9 @@ class _Stating(SphinxDirective):
         box = nodes.container(ids=[claim.id], classes=["featnorm-claim", f"featnorm-kind-{claim.kind}"])
         self.state.document.note_explicit_target(box)
         box += self.parse_text_to_nodes(text)
+        collapse = f" · collapse meant: {', '.join(claim.collapse)}" if claim.collapse else ""
         unchecked = "" if claim.id in CHECKS else f" · {NOT_CHECKED}"
-        box += nodes.paragraph("", f"{source}{sure}{unchecked}", classes=["featnorm-provenance"])
+        box += nodes.paragraph("", f"{source}{sure}{collapse}{unchecked}", classes=["featnorm-provenance"])
         return box
 
 

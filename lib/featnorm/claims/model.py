@@ -18,6 +18,7 @@ from featnorm.scale import Scale
 
 Kind = Literal["statement", "definition", "assumption", "remark", "figure", "beyond"]
 Restored = Literal["exact", "constants", "guess"]
+Collapse = Literal["complete", "dimensional", "functional"]
 EvidenceKind = Literal["symbolic", "certified", "numerical", "archived"]
 
 NOT_CHECKED = "not yet checked"
@@ -39,6 +40,8 @@ class Claim:
         the derivation), ``constants`` (up to constants or conventions) or ``guess``. Ours are always ``exact``.
     chapter: the page under ``book/`` that states and checks it; None puts it on the page "Not yet checked".
     uses: ids of the claims it rests on.
+    collapse: for a statement about collapse, which one it means: ``complete`` (absolute size), ``dimensional`` (rank) or
+        ``functional`` (constant normalised features).
     nearest, new: for ``beyond`` only: the nearest known result (MyST, with its citation) and what is new here.
     """
 
@@ -51,6 +54,7 @@ class Claim:
     restored: Restored
     chapter: str | None = None
     uses: tuple[str, ...] = ()
+    collapse: tuple[Collapse, ...] = ()
     nearest: str = ""
     new: str = ""
 

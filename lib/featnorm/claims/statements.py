@@ -57,6 +57,7 @@ STATEMENTS: tuple[Claim, ...] = (
             value. The representation does not collapse.
             """),
         restored="guess",
+        collapse=("functional",),
         uses=("eq-2",),
     ),
     Claim(
@@ -110,6 +111,7 @@ STATEMENTS: tuple[Claim, ...] = (
             In practice BYOL and SimSiam collapse at once when the cosine loss (2) is replaced by the L2 loss (1).
             """),
         restored="guess",
+        collapse=("complete",),
         uses=("eq-1",),
     ),
     # ------------------------------------------------------------------------------------------------------ Section 4
@@ -492,6 +494,7 @@ STATEMENTS: tuple[Claim, ...] = (
             approaches Stable.
             """),
         restored="exact",
+        collapse=("complete",),
         uses=("regime-collapse", "regime-acute", "regime-stable"),
     ),
     Claim(
@@ -589,6 +592,7 @@ STATEMENTS: tuple[Claim, ...] = (
             $w_\blacktriangle^{(+)}>0$ of (7) instead of collapsing to zero, even if it starts in the Collapse regime.
             """),
         restored="exact",
+        collapse=("complete",),
         uses=("regime-collapse", "regime-acute", "regime-stable", "initial-above-root"),
     ),
     # ---------------------------------------------------------------------------------------------------- Section 5.3
@@ -624,6 +628,7 @@ STATEMENTS: tuple[Claim, ...] = (
             $$
             """),
         restored="exact",
+        collapse=("complete",),
         uses=("eq-8",),
     ),
     Claim(
@@ -666,6 +671,7 @@ STATEMENTS: tuple[Claim, ...] = (
             starts in Collapse passes into Acute.
             """),
         restored="guess",
+        collapse=("complete",),
         uses=("eq-7", "equilibrium-emerges", "symmetry-nearly-kept", "commutator-nearly-zero"),
     ),
     Claim(
@@ -1273,6 +1279,7 @@ STATEMENTS: tuple[Claim, ...] = (
             (Acute), for large $\rho$ two (Collapse).
             """),
         restored="exact",
+        collapse=("complete",),
         uses=("eq-7",),
     ),
     Claim(
@@ -1286,6 +1293,7 @@ STATEMENTS: tuple[Claim, ...] = (
             regime (left), four times in the Acute regime (centre), and the Stable limit (right).
             """),
         restored="guess",
+        collapse=("complete",),
         uses=("appendix-c",),
     ),
     Claim(
@@ -1312,6 +1320,7 @@ STATEMENTS: tuple[Claim, ...] = (
             is avoided as long as some remain.
             """),
         restored="guess",
+        collapse=("complete", "dimensional"),
         uses=("regime-acute",),
     ),
     Claim(
@@ -1326,6 +1335,7 @@ STATEMENTS: tuple[Claim, ...] = (
             to zero.
             """),
         restored="guess",
+        collapse=("complete",),
         uses=("eq-7", "few-survive"),
     ),
     Claim(
@@ -1365,6 +1375,7 @@ STATEMENTS: tuple[Claim, ...] = (
             The run passes from Collapse into Acute, and the non-zero eigenvalues end in the interval of convergence.
             """),
         restored="guess",
+        collapse=("complete",),
         uses=("eq-7", "equilibrium-emerges"),
     ),
     # ---------------------------------------------------------------------------------------------- beyond the paper
@@ -1384,6 +1395,7 @@ STATEMENTS: tuple[Claim, ...] = (
             for one unit vector $e$.
             """),
         restored="exact",
+        collapse=("complete", "dimensional", "functional"),
         chapter="model",
         uses=("assumption-2",),
         nearest=(
