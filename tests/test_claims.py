@@ -16,9 +16,7 @@ from featnorm.scale import Scale
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = {path.stem: path.read_text(encoding="utf-8") for path in sorted((ROOT / "book").glob("*.md"))}
-STATED = {
-    page: re.findall(r"^```\{claim\} (\S+)$", text, flags=re.MULTILINE) for page, text in PAGES.items()
-}
+STATED = {page: re.findall(r"^```\{claim\} (\S+)$", text, flags=re.MULTILINE) for page, text in PAGES.items()}
 
 #: What the paper numbers, and what it claims without a number.
 NUMBERED = [
@@ -182,7 +180,7 @@ def test_same_seed_same_evidence(id):
 def test_unknown_and_unchecked_ids_are_named():
     with pytest.raises(ValueError, match="did you mean 'lemma-4'"):
         claims.run("lema-4", 0)
-    with pytest.raises(ValueError, match="figure-1.*not yet checked"):
+    with pytest.raises(ValueError, match=r"figure-1.*not yet checked"):
         claims.run("figure-1", 0)
     with pytest.raises(ValueError, match="seed = -1"):
         claims.run("eq-7", -1)

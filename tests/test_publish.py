@@ -75,7 +75,8 @@ def test_claim_box_carries_its_result():
 
 
 def test_a_check_that_decides_nothing_stops_the_build(monkeypatch):
-    broken = claims.Check(claims.CHECKS["eq-7"].run, claims.CHECKS["eq-7"].claimed, {"right": claims.CHECKS["eq-7"].claimed})
+    right = claims.CHECKS["eq-7"]
+    broken = claims.Check(right.run, right.claimed, {"right": right.claimed})
     monkeypatch.setitem(claims.CHECKS, "eq-7", broken)
     with pytest.raises(AssertionError, match=r"eq-7.*accepts \['right'\]"):
         claim_box.check("eq-7", seed=0)
@@ -95,7 +96,8 @@ def test_dashboard_counts_and_links_every_claim(results):
     entries = list(claims.REGISTRY.values())
     counted = dashboard.counts(entries, results)
     assert counted["holds"] == 2 and counted[claims.NOT_CHECKED] == len(entries) - 2
-    table, graph = (part(entries, results, lambda id: f"page.html#{id}") for part in (dashboard.table_html, dashboard.graph_svg))
+    parts = (dashboard.table_html, dashboard.graph_svg)
+    table, graph = (part(entries, results, lambda id: f"page.html#{id}") for part in parts)
     for claim in entries:
         assert f'href="page.html#{claim.id}"' in table and f'href="page.html#{claim.id}"' in graph
     assert table.count("<summary>evidence</summary>") == 2

@@ -9,6 +9,7 @@ from dataclasses import FrozenInstanceError, replace
 import numpy as np
 import pytest
 import torch
+
 from featnorm import setting
 from featnorm.setting import Setting, initialize, views
 from featnorm.simsiam import linear

@@ -36,9 +36,7 @@ class _Stating(SphinxDirective):
         domain = self.env.get_domain("std")
         known = domain.labels.get(claim.id)  # type: ignore[attr-defined]
         if known is not None and known[0] != self.env.docname:
-            logger.warning(
-                "claim %s is stated twice, here and in %s", claim.id, known[0], location=self.get_location()
-            )
+            logger.warning("claim %s is stated twice, here and in %s", claim.id, known[0], location=self.get_location())
         domain.note_hyperlink_target(claim.id, self.env.docname, claim.id, claim.name)  # type: ignore[attr-defined]
         sure = "" if claim.kind == "beyond" else f" · {_SURE[claim.restored]}"
         source = "not in the paper" if claim.kind == "beyond" else f"paper, {claim.place}"

@@ -1,4 +1,4 @@
-"""Rules for arguments: each returns the value it was given or raises a ValueError that names argument, value and rule."""
+"""Rules for arguments: each returns its value or raises a ValueError that names argument, value and rule."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     claim.add_argument("ids", nargs="*", metavar="ID", help="claims to check; none lists them all")
     claim.add_argument("--all", action="store_true", help="run every check")
-    claim.add_argument("--scale", choices=[str(s) for s in Scale], help="amount of work (default: FEATNORM_SCALE or book)")
+    claim.add_argument("--scale", choices=[str(s) for s in Scale], help="default: FEATNORM_SCALE, or book")
     claim.add_argument("--seed", type=int, default=0, help="seed of the random checks, >= 0 (default 0)")
     claim.add_argument("--json", action="store_true", help="print the results as JSON")
     return parser

@@ -37,9 +37,7 @@ def _directions(W: Array, Phi: Array, x: Array, x1: Array) -> tuple[Array, Array
     return u / u_norm, v / v_norm, u_norm, v_norm
 
 
-def cosine_field(
-    W: Array, Phi: Array, x: Array, x1: Array, stop_gradient: bool = True
-) -> tuple[Array, Array]:
+def cosine_field(W: Array, Phi: Array, x: Array, x1: Array, stop_gradient: bool = True) -> tuple[Array, Array]:
     """Minus the gradient of the cosine loss (Eq. 2) on a sample, by hand.
 
     With omega = W Phi x / ||W Phi x|| and z' = Phi x' / ||Phi x'||, the derivative of omega^T z' by W Phi x is
@@ -176,9 +174,7 @@ def _from_blocks(blocks: Array, n: int) -> Estimate:
     return Estimate(blocks.mean(axis=0), blocks.std(axis=0, ddof=1) / np.sqrt(len(blocks)), n)
 
 
-def estimate_H(
-    W: Array, Phi: Array, setting: Setting, n: int, rng: np.random.Generator, blocks: int = 64
-) -> Estimate:
+def estimate_H(W: Array, Phi: Array, setting: Setting, n: int, rng: np.random.Generator, blocks: int = 64) -> Estimate:
     """H of Lemma 1 for Gaussian data, by Monte Carlo with standard errors from the spread of ``blocks`` block means.
 
     Features are drawn in h dimensions (`feature_views`), so the cost does not depend on d. ``n`` is rounded up to a

@@ -97,7 +97,9 @@ CASES: dict[str, Case] = {
     "gradient_flow": Case({"rho": 0.8, "h": 7, "seed": 2}, ("h", 0), check_gradient_flow),
     "eigenvalues": Case({"rho": 0.05, "N_Phi": 2.0, "N_x": 0.5, "seed": 4}, ("N_x", 1.5), check_eigenvalues),
     "first_run": Case(
-        {"rho": 0.05, "h": 12, "d": 40, "lr": 0.05, "batch": 128, "epochs": 30, "seed": 1}, ("rho", -0.1), check_first_run
+        {"rho": 0.05, "h": 12, "d": 40, "lr": 0.05, "batch": 128, "epochs": 30, "seed": 1},
+        ("rho", -0.1),
+        check_first_run,
     ),
 }
 

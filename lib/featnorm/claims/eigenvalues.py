@@ -19,7 +19,7 @@ from featnorm.setting import Norms, Setting, initialize, norms, views
 
 EPS = float(np.finfo(float).eps)
 
-# --- Lemma 4 -----------------------------------------------------------------------------------------------------------
+# --- Lemma 4 ---------------------------------------------------------------------------------------------------------
 
 #: A formula for the diagonal of H in commuting states: (w, phi, norms, setting) -> (h,).
 Formula = Callable[[Array, Array, Norms, Setting], Array]
@@ -197,7 +197,7 @@ def check_trace(formula: TraceFormula, scale: Scale, seed: int) -> Evidence:
     return Evidence(float(worst), n * setting.h * EPS, "rounding: n h times 2.2e-16", "numerical", cases, seed)
 
 
-# --- Eq. 5, 6, 7 -------------------------------------------------------------------------------------------------------
+# --- Eq. 5, 6, 7 -----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -280,7 +280,7 @@ def check_eq_7(variant: Eq7, scale: Scale, seed: int) -> Evidence:
     return _symbolic(from_eq_5 - claimed)
 
 
-# --- The saddle-node ---------------------------------------------------------------------------------------------------
+# --- The saddle-node -------------------------------------------------------------------------------------------------
 
 
 def positive_roots_exactly(N: Norms, setting: Setting) -> int:
@@ -314,9 +314,7 @@ def check_saddle_node(formula: CriticalRho, scale: Scale, seed: int) -> Evidence
 
 
 CHECKS: dict[str, Check] = {
-    "lemma-4": Check(
-        check_lemma_4, claimed=closure_formula(1, 1, 1), wrong={"norms not divided out": _not_normalised}
-    ),
+    "lemma-4": Check(check_lemma_4, claimed=closure_formula(1, 1, 1), wrong={"norms not divided out": _not_normalised}),
     "beyond-lemma-4-relative": Check(
         check_lemma_4_relative,
         claimed=closure_formula(1, 1, 1),

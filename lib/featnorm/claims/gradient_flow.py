@@ -9,9 +9,9 @@ import numpy as np
 
 from featnorm._validate import Array
 from featnorm.claims.model import Check, Evidence, t_threshold
-from featnorm.matrix_flow import MatrixTrajectory, cosine_field, estimate_gradient, estimate_H, gradient_flow
+from featnorm.matrix_flow import MatrixTrajectory, estimate_gradient, estimate_H, gradient_flow
 from featnorm.scale import Scale
-from featnorm.setting import Setting, initialize, views
+from featnorm.setting import Setting, initialize
 
 EPS = float(np.finfo(float).eps)
 BLOCKS = 64
@@ -23,7 +23,7 @@ def skewed_sample(n: int, d: int, rng: np.random.Generator) -> tuple[Array, Arra
     return anchor + 0.5 * rng.uniform(-1, 1, (n, d)), anchor + 0.5 * rng.uniform(-1, 1, (n, d))
 
 
-# --- Lemma 1 and Eq. 4 -------------------------------------------------------------------------------------------------
+# --- Lemma 1 and Eq. 4 -----------------------------------------------------------------------------------------------
 
 #: The terms of Lemma 1. ``attraction`` and ``projection`` make up H; the others stand in the two equations.
 TERMS = ("attraction", "projection", "H", "decay of W", "W^T H", "decay of Phi")
@@ -142,7 +142,7 @@ def check_eq_3(variant: FlowVariant, scale: Scale, seed: int) -> Evidence:
     )
 
 
-# --- Exact laws --------------------------------------------------------------------------------------------------------
+# --- Exact laws ------------------------------------------------------------------------------------------------------
 
 RTOL = 1e-10
 _SOLVER = "integrator tolerance 1e-10 per step, times 1e4 for the steps and the conditioning of the flow"

@@ -40,8 +40,8 @@ class Claim:
         the derivation), ``constants`` (up to constants or conventions) or ``guess``. Ours are always ``exact``.
     chapter: the page under ``book/`` that states and checks it; None puts it on the page "Not yet checked".
     uses: ids of the claims it rests on.
-    collapse: for a statement about collapse, which one it means: ``complete`` (absolute size), ``dimensional`` (rank) or
-        ``functional`` (constant normalised features).
+    collapse: for a statement about collapse, which one it means: ``complete`` (absolute size), ``dimensional`` (rank)
+        or ``functional`` (constant normalised features).
     nearest, new: for ``beyond`` only: the nearest known result (MyST, with its citation) and what is new here.
     """
 
@@ -156,7 +156,8 @@ def outcome(
 
     ``undecided`` if a wrong variant passes. ``fails`` needs every plausible reading of the formula to fail, so a
     formula that was not restored exactly can fail only if other readings were tried. A bound that is never nearer to
-    the truth than a factor of ten ``holds loosely``. An assumption reports how far the truth departs from it (``numbers["departure"]``).
+    the truth than a factor of ten ``holds loosely``. An assumption reports how far the truth departs from it
+    (``numbers["departure"]``).
     """
     if any(e.passed for e in falsifiers.values()):
         return "undecided"

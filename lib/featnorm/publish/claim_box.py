@@ -49,9 +49,7 @@ def result_html(result: dict[str, Any], open_: bool = False) -> str:
         f"<strong>{'accepted' if e['passed'] else 'rejected'}</strong></li>"
         for name, e in result["falsifiers"].items()
     ]
-    readings = [
-        f"<li>{escape(name)}: {escape(evidence_line(e))}</li>" for name, e in result["readings"].items()
-    ]
+    readings = [f"<li>{escape(name)}: {escape(evidence_line(e))}</li>" for name, e in result["readings"].items()]
     other = f"<p>Other readings of the lost formula:</p><ul>{''.join(readings)}</ul>" if readings else ""
     return (
         f"<p>{escape(evidence_line(result['evidence']))}.</p>"

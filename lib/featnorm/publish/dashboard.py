@@ -31,7 +31,7 @@ def summary_html(claims: Sequence[Claim], results: Results) -> str:
 
 
 def table_html(claims: Sequence[Claim], results: Results, link: Link) -> str:
-    """The table: statement, place in the paper, how sure its formula is, outcome, evidence. ``link(id)`` is an address."""
+    """The table: claim, place in the paper, how sure its formula is, outcome, evidence. ``link(id)`` is an address."""
     rows = []
     for claim in claims:
         found = (

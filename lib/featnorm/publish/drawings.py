@@ -52,11 +52,11 @@ def front_page(cosine: Flows, l2: Flows, x: Array, x1: Array, made_by: str) -> N
         glue_figure(
             fig,
             "fig-front",
-            f"Three panels for weight decays {decays}. Left: under the cosine loss the size of Phi falls exponentially, "
-            "under the L2 loss it settles for the weakest decay and falls towards zero for the strongest. Middle: under "
-            "the cosine loss the agreement of the two views rises to the same height for every decay, soonest for the "
-            "strongest; under the L2 loss the strongest decay stops it early. Right: against the clock, the three cosine "
-            "curves lie on one another.",
+            f"Three panels for weight decays {decays}. Left: under the cosine loss the size of Phi falls "
+            "exponentially, under the L2 loss it settles for the weakest decay and falls towards zero for the "
+            "strongest. Middle: under the cosine loss the agreement of the two views rises to the same height for "
+            "every decay, soonest for the strongest; under the L2 loss the strongest decay stops it early. Right: "
+            "against the clock, the three cosine curves lie on one another.",
             made_by,
         )
 
@@ -81,8 +81,8 @@ def flow_laws(cosine: Flows, l2: Flows, made_by: str) -> None:
         glue_figure(
             fig,
             "fig-laws",
-            "Left: the norm of W times exp(rho t) stays exactly constant under the cosine loss for three weight decays, "
-            "and rises for the L2 loss. Right: the mismatch between the layers relative to the size of Phi is a flat "
+            "Left: the norm of W times exp(rho t) stays constant under the cosine loss for three weight decays, and "
+            "does not for the L2 loss. Right: the mismatch between the layers relative to the size of Phi is a flat "
             "line, the same for the three weight decays.",
             made_by,
         )
@@ -157,23 +157,31 @@ def regimes(panels: Mapping[str, tuple[Norms, Setting]], made_by: str) -> None:
             f"{title}: " + ", ".join(f"{e.w:.2f} {e.stability}" for e in equilibria(N, setting))
             for title, (N, setting) in panels.items()
         )
-        glue_figure(fig, "fig-regimes", f"Velocity of an eigenvalue against the eigenvalue. Equilibria: {found}.", made_by)
+        glue_figure(fig, "fig-regimes", f"dw/dt against the eigenvalue w. Equilibria: {found}.", made_by)
 
 
 def basins(runs: Sequence[EigenTrajectory], N: Norms, setting: Setting, made_by: str) -> None:
     """``fig-basins``: single modes on the parabola at frozen norms, with the equilibria as horizontal lines."""
     with drawing(width=6.2, height=3.4) as (fig, axis):
-        end = max(run.t[-1] for run in runs)
+        end = 3.0 / setting.rho  # three times the time in which weight decay alone divides by e
         for run in runs:
             axis.plot(run.t, run.w[:, 0], color=COLOURS["W"], lw=1.4)
         for e in equilibria(N, setting):
             axis.axhline(e.w, color=COLOURS["neutral"], lw=1.2, ls="-" if e.stability == "stable" else ":")
-            axis.annotate(f"{e.w:.2f}, {e.stability}", (end, e.w), ha="right", va="bottom", fontsize=8)
-        axis.set(xlabel="time t", ylabel="eigenvalue w", ylim=(-1.1, 1.3))
+            below = e.name in ("zero", "w_down_minus")  # the two in the middle may lie close together
+            axis.annotate(
+                f"{e.w:.2f}, {e.stability}",
+                (end, e.w),
+                ha="right",
+                va="top" if below else "bottom",
+                fontsize=8,
+                xytext=(0, -2 if below else 2),
+                textcoords="offset points",
+            )
+        reach = 1.3 * max(abs(run.w[0, 0]) for run in runs)
+        axis.set(xlabel="time t", ylabel="eigenvalue w", ylim=(-reach, reach), xlim=(0, end))
         where = ", ".join(f"from {run.w[0, 0]:.2f} to {run.w[-1, 0]:.2f}" for run in runs)
-        glue_figure(
-            fig, "fig-basins", f"Eigenvalue against time at frozen norms, one curve a start: {where}.", made_by
-        )
+        glue_figure(fig, "fig-basins", f"Eigenvalue against time at frozen norms, one curve a start: {where}.", made_by)
 
 
 def first_run_norms(run, made_by: str) -> None:  # type: ignore[no-untyped-def]
