@@ -39,12 +39,17 @@ def table_html(claims: Sequence[Claim], results: Results, link: Link) -> str:
             if claim.id in results
             else ""
         )
-        rows.append(
-            f'<tr><td><a href="{escape(link(claim.id))}">{escape(claim.name)}</a></td><td>{escape(claim.title)}</td>'
-            f"<td>{escape(claim.place)}</td><td>{escape(claim.restored)}</td>"
-            f"<td>{outcome_badge(outcome_of(claim, results))}</td><td>{found}</td></tr>"
+        cells = (
+            f'<a href="{escape(link(claim.id))}">{escape(claim.name)}</a>',
+            outcome_badge(outcome_of(claim, results)),
+            escape(claim.title),
+            escape(claim.restored),
+            escape(claim.place),
+            found,
         )
-    head = "".join(f'<th scope="col">{h}</th>' for h in ("Claim", "About", "Place", "Formula", "Outcome", "Evidence"))
+        rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
+    columns = ("Claim", "Outcome", "About", "Formula", "Place", "Evidence")
+    head = "".join(f'<th scope="col">{name}</th>' for name in columns)
     return (
         '<div class="featnorm-scroll" tabindex="0" role="region" aria-label="Table of claims, may scroll sideways">'
         f'<table class="featnorm-claims"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
