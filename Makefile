@@ -15,6 +15,9 @@ CODE    := lib tests book/_ext
 # One variable a line: make reads `export A=1 B=2` as one variable A.
 FEATNORM_SCALE ?= book
 export FEATNORM_SCALE
+# The matrices are small: a second thread of the linear algebra gains nothing, and on a busy machine it costs a lot.
+OMP_NUM_THREADS ?= 1
+export OMP_NUM_THREADS
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 

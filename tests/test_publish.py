@@ -9,8 +9,8 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from featnorm import claims
-from featnorm.publish import claim_box, dashboard, figure, provenance
+from featnorm import claims, provenance
+from featnorm.publish import claim_box, dashboard, figure
 from featnorm.scale import Scale
 
 

@@ -73,6 +73,8 @@ def _choose(app: Any, config: Any) -> None:
     # Under the source folder whatever the output folder: a build elsewhere may use what this one has run.
     folder = prepare(root / "_build" / ".jupyter_cache", app.featnorm_key)
     config.nb_execution_cache_path = str(folder)
+    # Kernels inherit this. As in the Makefile: for small matrices a second thread gains nothing and may cost a lot.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def _open(app: Any, env: Any, docnames: list[str]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from featnorm import claims
 from featnorm.claims.model import Evidence, Result
-from featnorm.publish.provenance import commit, machine
+from featnorm.provenance import commit, machine
 
 MIME = "application/vnd.featnorm.claim+json"
 

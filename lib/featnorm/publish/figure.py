@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from html import escape
 from typing import TYPE_CHECKING
 
-from featnorm.publish.provenance import commit
+from featnorm.provenance import commit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -1,0 +1,266 @@
+"""Archived runs: results that cannot be computed while the book is built, each with a manifest of where it comes from.
+
+An archive is a folder ``book/results/NAME/`` with ``arrays.npz`` (never pickled) and ``manifest.json``. The checksums
+find accidents and careless edits, not forgery. A run is stale when its code has changed since: see `closure_hash`.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.util
+import io
+import json
+import os
+import platform
+import re
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from sys import modules
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import scipy
+from numpy.typing import ArrayLike, NDArray
+
+from featnorm._validate import natural, nonnegative
+from featnorm.provenance import commit, machine
+
+ROOT = Path(__file__).resolve().parents[2] / "book" / "results"
+FIELDS: dict[str, type] = {
+    **dict.fromkeys(("name", "made_by", "command", "device", "machine", "date", "commit", "closure_sha256"), str),
+    **{"config": dict, "seed": int, "seconds": float, "versions": dict, "arrays_sha256": str, "manifest_sha256": str},
+}
+_A_PATH = re.compile(r"(?<![\w./~-])(?:~\w*)?/[A-Za-z_.][^\s\"]*|\b[A-Za-z]:\\[^\s\"]*")
+
+
+@dataclass(frozen=True, eq=False)
+class Archive:
+    """A checked run: read-only arrays by name, the manifest, and whether the code that made it has changed since."""
+
+    name: str
+    arrays: Mapping[str, NDArray[Any]]
+    manifest: Mapping[str, Any]
+    stale: bool
+
+
+def _folder(name: str, root: Path | str | None) -> Path:
+    if not isinstance(name, str) or not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name):
+        raise ValueError(f"name = {name!r}: must be words of a-z and 0-9, joined by single hyphens")
+    return (ROOT if root is None else Path(root)) / name
+
+
+def _manifest_hash(manifest: Mapping[str, Any]) -> str:
+    rest = {key: value for key, value in manifest.items() if key != "manifest_sha256"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()).hexdigest()
+
+
+def _npz(arrays: Mapping[str, ArrayLike]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as file:  # np.savez cannot store an array named `file`
+        for name, value in arrays.items():
+            array = np.asarray(value)
+            if not isinstance(name, str) or not (name.isascii() and name.isidentifier()):
+                raise ValueError(f"arrays: {name!r} must be a Python name")
+            if array.dtype.kind not in "biufcSUmM" or isinstance(value, np.ma.MaskedArray):
+                raise ValueError(f"arrays: {name} has type {array.dtype}; only numbers, text and dates, without a mask")
+            with file.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
+    return out.getvalue()
+
+
+def _imports(tree: ast.Module, module: str, is_package: bool) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parts = module.split(".")
+            above = parts[: len(parts) - node.level + is_package] if node.level else []
+            for alias in node.names:  # where it is no module, the loop below finds no file and goes on to its parent
+                yield ".".join([*above, *filter(None, [node.module]), alias.name])
+
+
+def closure_hash(function_name: str) -> str:
+    """SHA-256 of the source of a function's module and of every module of its package that it imports, transitively.
+
+    Imports are found in the source, those inside functions too, and nothing is executed; an import by a computed name
+    is not seen. A package's ``__init__`` counts with each module below it, except that of the package at the top:
+    it holds the version only, and a release must not make every run stale. The text itself is hashed, comments
+    included: simple beats clever, and a run marked as stale without need is the cheaper mistake.
+
+    Parameters
+    ----------
+    function_name: dotted name of a function at the top level of its module.
+
+    Raises ValueError where there is no such function, SyntaxError where a module does not parse.
+
+    >>> closure_hash("featnorm.setting.views") == closure_hash("featnorm.setting.norms")  # the module counts
+    True
+    >>> closure_hash("featnorm.setting.gone")
+    Traceback (most recent call last):
+    ...
+    ValueError: function_name = 'featnorm.setting.gone': no such function
+    """
+    absent = ValueError(f"function_name = {function_name!r}: no such function")
+    if not isinstance(function_name, str) or not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*){2,}", function_name):
+        raise absent
+    (start, _, function), top = function_name.rpartition("."), function_name.split(".")[0]
+    spec = importlib.util.find_spec(top)
+    if spec is None or not spec.submodule_search_locations:
+        raise absent
+    sources: dict[str, str] = {}
+    seen: set[str] = set()
+    todo, defined = [start], False
+    while todo:
+        module = todo.pop()
+        if module in seen or not module.startswith(f"{top}."):
+            continue
+        seen.add(module)
+        todo.append(module.rpartition(".")[0])
+        base = Path(spec.submodule_search_locations[0], *module.split(".")[1:])
+        for path in (base / "__init__.py", base.with_name(f"{base.name}.py")):
+            if path.is_file():
+                sources[module] = path.read_text(encoding="utf-8")  # line ends of any system read alike
+                tree = ast.parse(sources[module])
+                todo += _imports(tree, module, path.name == "__init__.py")
+                functions = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
+                defined |= module == start and function in functions
+                break
+    if not defined:
+        raise absent
+    return hashlib.sha256(json.dumps(sources, sort_keys=True).encode()).hexdigest()
+
+
+def save(
+    name: str,
+    arrays: Mapping[str, ArrayLike],
+    *,
+    made_by: str,
+    config: Mapping[str, Any],
+    seed: int,
+    command: str,
+    seconds: float,
+    device: str,
+    closure: str | None = None,
+    root: Path | str | None = None,
+) -> None:
+    """Write an archive, or replace it: an error on the way keeps the old one whole and leaves nothing half written.
+
+    Killed between its two renames, it leaves the old archive in a hidden folder beside its place.
+
+    Parameters
+    ----------
+    name: words of a-z and 0-9 joined by hyphens.
+    arrays: numbers, text or dates of any shape, by Python names; entries need not be finite.
+    made_by: dotted name of the function that returned the arrays. Its module should not import this one.
+    config, seed: what decides the run; ``config`` is kept as JSON, so tuples become lists.
+    command: what makes the run again. device: what it ran on, in words. seconds: wall time.
+    closure: `closure_hash` of ``made_by`` from before a long run, during which the code may change; default: now.
+    root: folder of all archives; default: ``book/results`` of this checkout.
+
+    Raises ValueError for an array of objects, a config that is not JSON, an absolute path, and other wrong arguments.
+
+    >>> with tempfile.TemporaryDirectory() as root:
+    ...     save("demo", {"x": [1.0, 2.0]}, made_by="featnorm.setting.views", config={"h": 2}, seed=0,
+    ...          command="featnorm demo", seconds=0.1, device="CPU", root=root)
+    ...     run = load("demo", root)
+    >>> run.arrays["x"], run.manifest["config"], run.stale
+    (array([1., 2.]), {'h': 2}, False)
+    """
+    folder, data, now = _folder(name, root), _npz(arrays), closure_hash(made_by)
+    closure = now if closure is None else closure
+    if not all(isinstance(words, str) and words.strip() for words in (command, device, closure)):
+        raise ValueError(f"command = {command!r}, device = {device!r}, closure = {closure!r}: must be words")
+    try:
+        config = json.loads(json.dumps(dict(config), allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"config: must be a mapping that JSON can hold ({error})") from error
+    versions = {"python": platform.python_version(), "numpy": np.__version__, "scipy": scipy.__version__}
+    if "torch" in modules:
+        versions["torch"] = str(modules["torch"].__version__)
+    manifest = {
+        **{"name": name, "made_by": made_by, "config": config, "seed": natural("seed", seed), "command": command},
+        **{"device": device, "machine": machine(), "seconds": nonnegative("seconds", seconds), "commit": commit()},
+        **{"date": datetime.now(UTC).date().isoformat(), "versions": versions, "closure_sha256": closure},
+        **{"arrays_sha256": hashlib.sha256(data).hexdigest()},
+    }
+    text = json.dumps({**manifest, "manifest_sha256": _manifest_hash(manifest)}, indent=2)
+    if found := _A_PATH.search(text):
+        raise ValueError(f"config, command or device: must not name a path of this machine, but has {found.group()!r}")
+    folder.parent.mkdir(exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=folder.parent))
+    new, old = temporary / "new", temporary / "old"
+    try:
+        new.mkdir()  # not `temporary` itself, which only its owner may read
+        (new / "arrays.npz").write_bytes(data)
+        (new / "manifest.json").write_bytes(text.encode() + b"\n")
+        if folder.exists():
+            os.replace(folder, old)
+        os.replace(new, folder)
+    finally:
+        if old.exists() and not folder.exists():
+            os.replace(old, folder)
+        shutil.rmtree(temporary)
+
+
+@contextmanager
+def _reading(file: str) -> Iterator[None]:
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise FileNotFoundError(f"{file}: no such file") from error
+    except Exception as error:  # json, zipfile, zlib and NumPy raise many kinds
+        raise ValueError(f"{file}: {error}") from error
+
+
+def load(name: str, root: Path | str | None = None) -> Archive:
+    """The archive of this name below ``root`` (default: ``book/results``), checked against its manifest.
+
+    Raises FileNotFoundError where a file is missing and ValueError where one does not fit; both name file and reason.
+
+    >>> load("no-such-run")
+    Traceback (most recent call last):
+    ...
+    FileNotFoundError: no-such-run/manifest.json: no such file
+    """
+    folder = _folder(name, root)
+    with _reading(f"{name}/manifest.json"):
+        manifest = dict(json.loads((folder / "manifest.json").read_bytes()))
+        if wrong := [key for key, kind in FIELDS.items() if not isinstance(manifest.get(key), kind)]:
+            raise ValueError(f"missing or of the wrong type: {', '.join(wrong)}")
+        if manifest["manifest_sha256"] != _manifest_hash(manifest):
+            raise ValueError("was edited: the SHA-256 of its content differs from manifest_sha256")
+        if manifest["name"] != name:
+            raise ValueError(f"belongs to the archive {manifest['name']!r}")
+    arrays = {}
+    with _reading(f"{name}/arrays.npz"):
+        data = (folder / "arrays.npz").read_bytes()
+        if hashlib.sha256(data).hexdigest() != manifest["arrays_sha256"]:
+            raise ValueError("its SHA-256 differs from arrays_sha256 in the manifest")
+        with zipfile.ZipFile(io.BytesIO(data)) as file:
+            for member in file.namelist():
+                with file.open(member) as stream:
+                    array = np.lib.format.read_array(stream, allow_pickle=False)
+                array.setflags(write=False)
+                arrays[member.removesuffix(".npy")] = array
+    try:
+        stale = closure_hash(manifest["made_by"]) != manifest["closure_sha256"]
+    except (ValueError, SyntaxError):
+        stale = True
+    return Archive(name, MappingProxyType(arrays), MappingProxyType(manifest), stale)
+
+
+def names(root: Path | str | None = None) -> list[str]:
+    """The names of the archives below ``root`` (default: ``book/results``), sorted: every folder that is not hidden.
+
+    >>> names("no-such-folder")
+    []
+    """
+    return sorted(p.name for p in (ROOT if root is None else Path(root)).glob("*/") if not p.name.startswith("."))
