@@ -4,10 +4,11 @@ import math
 
 import numpy as np
 import pytest
-from featnorm.collapse import feature_spread, measure
-from featnorm.setting import Setting, initialize, views
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from featnorm.collapse import feature_spread, measure
+from featnorm.setting import Setting, initialize, views
 
 ROUNDING = 1e3 * np.finfo(np.float64).eps
 FEW = settings(max_examples=40, deadline=None)

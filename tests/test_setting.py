@@ -6,6 +6,9 @@ from dataclasses import FrozenInstanceError
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from featnorm.setting import (
     Norms,
     Setting,
@@ -21,14 +24,12 @@ from featnorm.setting import (
     norms,
     views,
 )
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
 
 EPS = np.finfo(np.float64).eps
 ROUNDING = 1e3 * EPS  # sums of at most a few hundred products of order one
 FEW = settings(max_examples=40, deadline=None)
 seeds = st.integers(0, 2**32 - 1)
-sizes = st.floats(-100, 100).map(lambda e: 10.0**e)
+sizes = st.floats(-50, 50).map(lambda e: 10.0**e)
 Z = 5.0  # standard errors: passed with probability > 0.9999 by a few hundred Gaussian means at once
 
 
@@ -95,7 +96,7 @@ def test_state_refuses(W, Phi, words):
 def test_number_of_samples(n):
     setting, rng = Setting(h=2, d=3), np.random.default_rng(0)
     for draw in (lambda: views(setting, n, rng), lambda: feature_views(np.eye(2), setting, n, rng)):
-        with pytest.raises(ValueError, match="^n = .*whole number >= 1"):
+        with pytest.raises(ValueError, match=r"^n = .*whole number >= 1"):
             draw()
 
 
@@ -264,12 +265,12 @@ def test_equal_modes_against_monte_carlo(k):
     x, x1 = views(setting, 20_000, np.random.default_rng(4))
     cosines = np.sum(x * x1, axis=1) / np.linalg.norm(x, axis=1) / np.linalg.norm(x1, axis=1)
     assert abs(z_scores(-cosines, cosine_loss_equal_modes(k, setting))) < Z
-    assert abs(z_scores(-cosines, cosine_loss_equal_modes(k + 1, setting))) > 2 * Z
+    assert abs(z_scores(-cosines, -1 / setting.a)) > 2 * Z  # the limit of many modes
 
 
 @pytest.mark.parametrize("k", [0, 1.5, True, None])
 def test_equal_modes_refuse(k):
-    with pytest.raises(ValueError, match="^k = "):
+    with pytest.raises(ValueError, match=r"^k = "):
         cosine_loss_equal_modes(k, Setting(h=1, d=1))
 
 
@@ -285,7 +286,6 @@ def test_norms(seed, c, e):
     assert N.N_Psi == pytest.approx(math.sqrt(np.trace(W @ F @ W.T)), rel=ROUNDING)
     assert N.N_x * N.N_Phi * N.N_Psi == pytest.approx(np.trace(W @ F), abs=ROUNDING * N.N_Phi * N.N_Psi)
     assert abs(N.N_x) < 1  # Cauchy-Schwarz, strict unless W acts on Phi as a multiple of the identity
-    assume(1e-100 < c * e < 1e100)
     scaled = norms(c * W, e * Phi)
     assert scaled.N_x == pytest.approx(N.N_x, abs=ROUNDING)
     assert scaled.N_Psi == pytest.approx(c * e * N.N_Psi, rel=ROUNDING)
@@ -297,8 +297,11 @@ def test_norms(seed, c, e):
 
 @pytest.mark.parametrize(
     "W, Phi, name",
-    [(np.zeros((2, 2)), np.eye(2), "N_Psi"), (np.eye(2), np.zeros((2, 2)), "N_Phi")]
-    + [(np.diag([1.0, 0.0]), np.diag([0.0, 1.0]), "N_Psi")],
+    [
+        (np.zeros((2, 2)), np.eye(2), "N_Psi"),
+        (np.eye(2), np.zeros((2, 2)), "N_Phi"),
+        (np.diag([1.0, 0.0]), np.diag([0.0, 1.0]), "N_Psi"),
+    ],
 )
 def test_norms_of_zero(W, Phi, name):
     with pytest.raises(ValueError, match=f"^{name} = 0.0: must be a finite number > 0"):

@@ -5,11 +5,12 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from featnorm import scale
 from featnorm._validate import array, between, natural, nonnegative, one_of, positive, positive_int, symmetric
 from featnorm.scale import Scale
-from hypothesis import given
-from hypothesis import strategies as st
 
 NOT_NUMBERS = [None, "3", [1.0], 1j, True, np.bool_(True), math.nan, math.inf, -math.inf, 10**400, np.array(1.0)]
 UNIT = between(-1, 1)
@@ -17,19 +18,17 @@ UNIT = between(-1, 1)
 
 @pytest.mark.parametrize(
     "rule, bad, words",
-    [(positive_int, v, "whole number >= 1") for v in [*NOT_NUMBERS[:-2], 0, -1, 2.0, 2.5, np.float64(3)]]
-    + [(natural, v, "whole number >= 0") for v in [*NOT_NUMBERS[:-2], -1, 2.0, 2.5]]
-    + [(positive, v, "finite number > 0") for v in [*NOT_NUMBERS, 0, 0.0, -1e-300]]
-    + [(nonnegative, v, "finite number >= 0") for v in [*NOT_NUMBERS, -1e-300]]
-    + [(UNIT, v, "number from -1 to 1") for v in [*NOT_NUMBERS, 1.0000001, -2]]
+    [(positive_int, v, "a whole number >= 1") for v in [*NOT_NUMBERS[:-2], 0, -1, 2.0, 2.5, np.float64(3)]]
+    + [(natural, v, "a whole number >= 0") for v in [*NOT_NUMBERS[:-2], -1, 2.0, 2.5]]
+    + [(positive, v, "a finite number > 0") for v in [*NOT_NUMBERS, 0, 0.0, -1e-300]]
+    + [(nonnegative, v, "a finite number >= 0") for v in [*NOT_NUMBERS, -1e-300]]
+    + [(UNIT, v, "a number from -1 to 1") for v in [*NOT_NUMBERS, 1.0000001, -2]]
     + [(one_of("a", "b"), v, "one of a, b") for v in [None, "c", "A", "", 1, ["a"]]],
 )
 def test_refusals_name_argument_value_and_rule(rule, bad, words):
     with pytest.raises(ValueError) as error:
         rule("knob", bad)
-    assert str(error.value) == f"knob = {bad!r}: must be a {words}" or (
-        str(error.value) == f"knob = {bad!r}: must be {words}"
-    )
+    assert str(error.value) == f"knob = {bad!r}: must be {words}"
 
 
 @given(st.integers(1, 2**70), st.floats(min_value=5e-324, allow_infinity=False))
