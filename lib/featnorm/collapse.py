@@ -49,9 +49,13 @@ def feature_spread(features: Array) -> float:
 def measure(Phi: Array, x: Array) -> Collapse:
     """All three measures of Phi (h, d) on inputs x (n, d).
 
+    Raises ValueError where Phi is zero: that is complete collapse, and rank and spread have no meaning there.
+
     >>> measure(np.eye(2), np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]]))
     Collapse(size=1.4142135623730951, rank=2.0, spread=1.0)
     """
     Phi = array("Phi", Phi, (None, None))
     x = array("x", x, (None, Phi.shape[1]))
+    if not Phi.any():
+        raise ValueError("Phi: is zero (complete collapse), so it has no rank and its features no direction")
     return Collapse(float(np.linalg.norm(Phi)), effective_rank(Phi @ Phi.T), feature_spread(x @ Phi.T))

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.integrate import solve_ivp
 
 from featnorm._validate import Array, array, nonnegative, one_of, positive
-from featnorm.matrix_flow import CLOSURES, Closure
+from featnorm.matrix_flow import CLOSURES, Closure, clock, unclock
 from featnorm.setting import Norms, Setting
 
 
@@ -95,9 +95,11 @@ def integrate(
 ) -> EigenTrajectory:
     """Integrate Eq. 5 from (w0, phi0), each of shape (h,), up to ``t_end`` or to extinction.
 
-    Extinction is the event max |w_j| = ``extinct`` max |w_j(0)|. With norms computed from the modes, the paper's
-    closure reaches it in finite time. Raises ValueError for bad input, RuntimeError if the integration breaks down
-    (a frozen system can blow up in finite time below its negative equilibrium).
+    Extinction is the event max |w_j| = ``extinct`` max |w_j(0)|; ``extinct = 0`` never stops a run. With norms computed from the
+    modes and positive w, the paper's closure reaches it in finite time. Such coupled systems are integrated without
+    weight decay, by the clock (`featnorm.matrix_flow.clock`): the shrinking of the norms, which would make them stiff,
+    is put back exactly. Raises ValueError for bad input, RuntimeError if the integration breaks down (a frozen system
+    can blow up in finite time below its negative equilibrium).
 
     >>> run = integrate(np.full(3, 0.1), np.full(3, 0.01), Setting(h=3, d=3, rho=1.0), 40.0, frozen=Norms(1, 1, 0))
     >>> run.extinct_at is not None
@@ -117,32 +119,48 @@ def integrate(
     if nonnegative("extinct", extinct) >= 1.0:
         raise ValueError(f"extinct = {extinct!r}: must be a number >= 0 and < 1")
     floor = extinct * float(np.abs(w0).max())
+    if frozen is None and setting.rho * t_end > 350:
+        raise ValueError(f"t_end = {t_end!r}: rho t_end must be at most 350, where sizes are below 1e-150")
+    # The variable of integration is the time where the norms are frozen, and the clock where they are not.
+    rho = setting.rho if frozen is None else 0.0
+    inner = setting if frozen is not None else setting.with_(rho=0.0)
 
-    def slope(time: float, y: Array) -> Array:
+    def slope(s: float, y: Array) -> Array:
         if frozen is None and not min(y[h:].sum(), (y[:h] ** 2 * y[h:]).sum()) > 0.0:
-            raise RuntimeError(f"Eq. 5 could not be integrated beyond t = {time:.6g}: Phi or Psi vanishes there")
-        return np.concatenate(velocity(y[:h], y[h:], setting, closure, frozen))
+            t = float(unclock(s, rho))
+            raise RuntimeError(f"Eq. 5 could not be integrated beyond t = {t:.6g}: Phi or Psi vanishes there")
+        return np.concatenate(velocity(y[:h], y[h:], inner, closure, frozen))
 
-    def extinction(_: float, y: Array) -> float:
-        return float(np.abs(y[:h]).max()) - floor
+    def shrunk(s: float | Array, y: Array) -> tuple[Array, Array]:
+        factor = np.exp(-rho * unclock(s, rho))
+        return factor * y[:h], factor**2 * y[h:]
+
+    def extinction(s: float, y: Array) -> float:
+        return float(np.abs(shrunk(s, y)[0]).max()) - floor
 
     extinction.terminal = True  # type: ignore[attr-defined]
     y0 = np.concatenate([w0, phi0])
+    s_end = float(clock(t_end, rho))
     atol = rtol * max(floor, 1e-12 * float(np.abs(y0).max()))
     with np.errstate(over="ignore", invalid="ignore"):  # a blow-up overflows before LSODA gives up
         out = solve_ivp(
-            slope, (0.0, t_end), y0, method="LSODA", rtol=rtol, atol=atol, dense_output=True, events=extinction
+            slope, (0.0, s_end), y0, method="LSODA", rtol=rtol, atol=atol, dense_output=True, events=extinction
         )
     finite = np.isfinite(out.y).all(axis=0)
     if not out.success or not finite.all():
         why = out.message if finite.all() else "a mode blows up"
-        raise RuntimeError(f"Eq. 5 could not be integrated beyond t = {out.t[finite][-1]:.6g}: {why}")
-    ended = float(out.t_events[0][0]) if len(out.t_events[0]) else None
+        t = float(unclock(out.t[finite][-1], rho))
+        raise RuntimeError(f"Eq. 5 could not be integrated beyond t = {t:.6g}: {why}")
+    times = np.array(unclock(out.t, rho))
+    ended = float(unclock(out.t_events[0][0], rho)) if len(out.t_events[0]) else None
+    if ended is None:
+        times[-1] = t_end  # to the last digit
 
     def at(t: float) -> tuple[Array, Array]:
-        if not 0.0 <= t <= out.t[-1]:
-            raise ValueError(f"t = {t!r}: must be from 0 to {out.t[-1]:.6g}, where the integration ended")
-        y = out.sol(t)
-        return y[:h], y[h:]
+        if not 0.0 <= t <= times[-1]:
+            raise ValueError(f"t = {t!r}: must be from 0 to {times[-1]:.6g}, where the integration ended")
+        s = min(float(clock(t, rho)), float(out.t[-1]))  # rounding must not lead beyond the end
+        return shrunk(s, out.sol(s))
 
-    return EigenTrajectory(out.t, out.y[:h].T, out.y[h:].T, at, ended)
+    w, phi = shrunk(out.t, out.y)
+    return EigenTrajectory(times, w.T, phi.T, at, ended)

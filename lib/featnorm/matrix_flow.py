@@ -29,6 +29,28 @@ CLOSURES: dict[str, tuple[float, float, float]] = {"paper": (1.0, 1.0, 1.0), "le
 MAX_EVALUATIONS = 100_000
 
 
+def clock(t: Array | float, rho: float) -> Array:
+    """s(t) = (exp(2 rho t) - 1) / (2 rho): when the flow without weight decay shows the directions of time t with it.
+
+    Under the cosine loss (W, Phi)(t; rho) = exp(-rho t) (W, Phi)(s(t); 0), for any data (claim ``beyond-clock``).
+
+    >>> clock(np.array([0.0, 1.0]), 0.0).tolist()
+    [0.0, 1.0]
+    """
+    t = np.asarray(t, dtype=np.float64)
+    return np.expm1(2.0 * rho * t) / (2.0 * rho) if rho > 0 else t
+
+
+def unclock(s: Array | float, rho: float) -> Array:
+    """The time t at which the clock shows s: log(1 + 2 rho s) / (2 rho).
+
+    >>> float(unclock(clock(0.7, 0.3), 0.3))
+    0.7
+    """
+    s = np.asarray(s, dtype=np.float64)
+    return np.log1p(2.0 * rho * s) / (2.0 * rho) if rho > 0 else s
+
+
 def _directions(W: Array, Phi: Array, x: Array, x1: Array) -> tuple[Array, Array, Array, Array]:
     """omega, z', and the norms of W Phi x and Phi x' as columns."""
     u, v = x @ (W @ Phi).T, x1 @ Phi.T

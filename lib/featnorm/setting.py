@@ -201,17 +201,27 @@ def effective_rank(A: Array) -> float:
 def asymmetry(W: Array) -> float:
     """How far W is from symmetric: ||W - W^T||_F / (2 ||W||_F), from 0 (symmetric) to 1 (antisymmetric).
 
+    Raises ValueError where W is zero.
+
     >>> asymmetry(np.array([[0.0, 1.0], [-1.0, 0.0]]))
     1.0
     """
-    return float(np.linalg.norm(W - W.T) / (2.0 * np.linalg.norm(W)))
+    size = float(np.linalg.norm(W))
+    if size == 0.0:
+        raise ValueError("W: is zero, so it has no asymmetry to measure")
+    return float(np.linalg.norm(W - W.T) / (2.0 * size))
 
 
 def commutator(F: Array, W: Array) -> float:
     """How far F and W are from commuting: ||FW - WF||_F / (||FW||_F + ||WF||_F), from 0 to 1.
 
+    Raises ValueError where F W and W F are zero.
+
     >>> commutator(np.diag([1.0, 2.0]), np.diag([3.0, 4.0]))
     0.0
     """
     FW, WF = F @ W, W @ F
-    return float(np.linalg.norm(FW - WF) / (np.linalg.norm(FW) + np.linalg.norm(WF)))
+    size = float(np.linalg.norm(FW) + np.linalg.norm(WF))
+    if size == 0.0:
+        raise ValueError("F, W: their products are zero, so there is no commutator to measure")
+    return float(np.linalg.norm(FW - WF) / size)

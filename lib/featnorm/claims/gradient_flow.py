@@ -9,7 +9,7 @@ import numpy as np
 
 from featnorm._validate import Array
 from featnorm.claims.model import Check, Evidence, t_threshold
-from featnorm.matrix_flow import MatrixTrajectory, estimate_gradient, estimate_H, gradient_flow
+from featnorm.matrix_flow import MatrixTrajectory, clock, estimate_gradient, estimate_H, gradient_flow
 from featnorm.scale import Scale
 from featnorm.setting import Setting, initialize
 
@@ -224,15 +224,6 @@ def check_balance(variant: Balance, scale: Scale, seed: int) -> Evidence:
             size = np.sum(run.W**2, axis=(1, 2)) + np.sum(run.Phi**2, axis=(1, 2))
             worst = max(worst, float(np.max(np.linalg.norm(matrix - law, axis=(1, 2)) / size)))
     return Evidence(worst, 1e4 * RTOL, _SOLVER, "numerical", 4, seed)
-
-
-def clock(t: Array, rho: float) -> Array:
-    """s(t) = (exp(2 rho t) - 1) / (2 rho): the time at which the flow without weight decay shows the same directions.
-
-    >>> clock(np.array([0.0, 1.0]), 0.0).tolist()
-    [0.0, 1.0]
-    """
-    return np.expm1(2.0 * rho * t) / (2.0 * rho) if rho > 0 else np.asarray(t, dtype=float)
 
 
 _TERM_ERRORS = {

@@ -10,10 +10,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from featnorm._validate import Array
-from featnorm.claims.gradient_flow import clock
 from featnorm.eigen_flow import EigenTrajectory, parabola_velocity
 from featnorm.equilibria import Intervals, equilibria
-from featnorm.matrix_flow import MatrixTrajectory
+from featnorm.matrix_flow import MatrixTrajectory, clock
 from featnorm.publish.figure import COLOURS, DASHES, RAMP, drawing, glue_figure
 from featnorm.setting import Norms, Setting, cosine_loss
 
