@@ -1,13 +1,14 @@
-"""The command ``featnorm`` (or ``python -m featnorm``): list the claims and run their checks."""
+"""The command ``featnorm`` (or ``python -m featnorm``): list claims, run their checks, make an archived run again."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
+import time
 from collections.abc import Sequence
 
-from featnorm import claims
+from featnorm import claims, results, surveys
 from featnorm._validate import natural
 from featnorm.scale import Scale, current
 
@@ -16,6 +17,7 @@ _EXAMPLES = """examples:
   featnorm claims lemma-1 eq-7           run two checks at the scale FEATNORM_SCALE sets
   featnorm claims --all --scale smoke    run every check in seconds
   featnorm claims lemma-4 --json         the evidence as JSON
+  featnorm archive terminal-state-h12    make an archived run again (minutes), in book/results/
 """
 
 
@@ -35,7 +37,32 @@ def _parser() -> argparse.ArgumentParser:
     claim.add_argument("--scale", choices=[str(s) for s in Scale], help="default: FEATNORM_SCALE, or book")
     claim.add_argument("--seed", type=int, default=0, help="seed of the random checks, >= 0 (default 0)")
     claim.add_argument("--json", action="store_true", help="print the results as JSON")
+    run = commands.add_parser("archive", help="make an archived run again and save it")
+    run.add_argument("name", choices=list(ARCHIVES), help="which run")
     return parser
+
+
+#: Archived runs by name: the function that makes one, and its configuration with the seed.
+ARCHIVES = {f"terminal-state-h{h}": (surveys.terminal_states, {"h": h, "starts": 200, "seed": 0}) for h in (12, 24, 48)}
+
+
+def archive(name: str) -> None:
+    """Run a survey with a progress bar and save it under its name; an archive of that name is replaced at the end."""
+    function, config = ARCHIVES[name]
+    made_by = f"{function.__module__}.{function.__name__}"
+    closure, start = results.closure_hash(made_by), time.perf_counter()
+    arrays = function(**config, progress=True)
+    results.save(
+        name,
+        arrays,
+        made_by=made_by,
+        config={key: value for key, value in config.items() if key != "seed"},
+        seed=config["seed"],
+        command=f"featnorm archive {name}",
+        seconds=time.perf_counter() - start,
+        device="CPU, one thread",
+        closure=closure,
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -47,6 +74,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     args = _parser().parse_args(argv)
     try:
+        if args.command == "archive":
+            archive(args.name)
+            return 0
         ids = list(claims.CHECKS) if args.all else args.ids
         if not ids:
             for claim in claims.REGISTRY.values():

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from scipy.integrate import solve_ivp
 
 from featnorm._validate import Array, array, nonnegative, one_of, positive
-from featnorm.matrix_flow import CLOSURES, Closure, clock, unclock
+from featnorm.matrix_flow import CLOSURES, clock, unclock
+from featnorm.normalized_moments import diagonal_moments
 from featnorm.setting import Norms, Setting
+
+EigenClosure = Literal["paper", "leading", "second_order", "exact"]
+EIGEN_CLOSURES = (*CLOSURES, "second_order", "exact")
 
 
 def mode_norms(w: Array, phi: Array) -> Norms:
@@ -35,21 +40,60 @@ def rate_terms(w: Array, phi: Array, N: Norms, setting: Setting) -> Array:
     )
 
 
-def velocity(
-    w: Array, phi: Array, setting: Setting, closure: Closure = "paper", frozen: Norms | None = None
-) -> tuple[Array, Array]:
-    """Eq. 5: (dw/dt, dphi/dt) = (h-hat/w - rho w, 2 h-hat - 2 rho phi) for every mode at once.
+def second_order_rate(w: Array, phi: Array, setting: Setting) -> Array:
+    """k_j = H_jj / w_j with every term of relative order 1/h (claim ``beyond-consistent-closure``), shape (h,).
 
-    ``frozen`` fixes N_Phi, N_Psi, N_x; without it they are computed from the modes. ``closure`` as in
-    `featnorm.matrix_flow.H_closure`.
+    With the shares A_j = w_j^2 phi_j / N_Psi^2, B_j = phi_j / N_Phi^2, C_j = w_j phi_j / (N_Phi N_Psi):
+    a H_jj = C_j (1 - 3 A_j - B_j + G_1) - A_j N_x (1 - 3 A_j - B_j / a^2 + G_2) + A_j sum_k (3 A_k + B_k) C_k.
+
+    >>> second_order_rate(np.ones(4), np.ones(4), Setting(h=4, d=4)).tolist()   # equal modes do not move
+    [0.0, 0.0, 0.0, 0.0]
+    """
+    N, a2 = mode_norms(w, phi), setting.a**2
+    A, B, C = w**2 * phi / N.N_Psi**2, phi / N.N_Phi**2, w * phi / (N.N_Phi * N.N_Psi)
+    AA, AB, BB = A @ A, A @ B, B @ B
+    G1 = 0.75 * (AA + BB) + AB / (2 * a2)
+    G2 = 3.75 * AA + 0.75 * BB + 1.5 * AB / a2
+    gain = phi / (N.N_Phi * N.N_Psi) * (1 - 3 * A - B + G1)
+    loss = w * phi / N.N_Psi**2 * (N.N_x * (1 - 3 * A - B / a2 + G2) - (3 * A + B) @ C)
+    return (gain - loss) / setting.a
+
+
+def rate(w: Array, phi: Array, setting: Setting, closure: EigenClosure = "paper", frozen: Norms | None = None) -> Array:
+    """k_j = H_jj / w_j of every mode, shape (h,), by one of four closures.
+
+    ``exact``: by quadrature (`featnorm.normalized_moments`), to 1e-10 of the largest. ``second_order``: relative error
+    of order 1/h^2. ``leading``: of order 1/h. ``paper``: of order 1/h, smaller than ``leading`` near initialisation and
+    larger in aligned states. ``frozen`` fixes N_Phi, N_Psi, N_x for the last two; the first two have no such form, and
+    ValueError is raised.
+
+    >>> bool(np.abs(rate(np.ones(4), np.ones(4), Setting(h=4, d=4), "exact")).max() < 1e-10)
+    True
+    """
+    one_of(*EIGEN_CLOSURES)("closure", closure)
+    if closure in CLOSURES:
+        return np.array(CLOSURES[closure]) @ rate_terms(w, phi, frozen or mode_norms(w, phi), setting)
+    if frozen is not None:
+        raise ValueError(f"frozen: the closure {closure!r} has no form with frozen norms; use paper or leading")
+    if closure == "second_order":
+        return second_order_rate(w, phi, setting)
+    return diagonal_moments(w, np.maximum(phi, 0.0), setting).k  # an integrator may overshoot zero by rounding
+
+
+def velocity(
+    w: Array, phi: Array, setting: Setting, closure: EigenClosure = "paper", frozen: Norms | None = None
+) -> tuple[Array, Array]:
+    """Eq. 5: (dw/dt, dphi/dt) = (k - rho w, 2 w k - 2 rho phi) for every mode at once, k_j = h-hat_j / w_j.
+
+    ``frozen`` fixes N_Phi, N_Psi, N_x; without it they are computed from the modes. ``closure`` as in `rate`; with
+    ``exact`` this is the exact dynamics of a commuting state.
 
     >>> dw, dphi = velocity(np.ones(1), np.ones(1), Setting(h=1, d=1, sigma2=1.0), "leading")
     >>> dw.item(), dphi.item()
     (0.0, 0.0)
     """
-    N = frozen or mode_norms(w, phi)
-    rate = np.array(CLOSURES[one_of(*CLOSURES)("closure", closure)]) @ rate_terms(w, phi, N, setting)
-    return rate - setting.rho * w, 2.0 * w * rate - 2.0 * setting.rho * phi
+    k = rate(w, phi, setting, closure, frozen)
+    return k - setting.rho * w, 2.0 * w * k - 2.0 * setting.rho * phi
 
 
 def parabola_velocity(w: Array, N: Norms, setting: Setting) -> Array:
@@ -88,7 +132,7 @@ def integrate(
     phi0: Array,
     setting: Setting,
     t_end: float,
-    closure: Closure = "paper",
+    closure: EigenClosure = "paper",
     frozen: Norms | None = None,
     extinct: float = 1e-6,
     rtol: float = 1e-9,
@@ -113,7 +157,7 @@ def integrate(
         raise ValueError("w0: is zero, so Psi is zero and has no direction")
     if frozen is None:
         mode_norms(w0, phi0)
-    one_of(*CLOSURES)("closure", closure)
+    rate(w0, phi0, setting, closure, frozen)  # refuses a closure that does not fit
     positive("t_end", t_end)
     positive("rtol", rtol)
     if nonnegative("extinct", extinct) >= 1.0:
@@ -164,3 +208,52 @@ def integrate(
 
     w, phi = shrunk(out.t, out.y)
     return EigenTrajectory(times, w.T, phi.T, at, ended)
+
+
+def water_level(c: Array, total: float) -> float:
+    """The level x at which sum_j max(x + c_j, 0) = total, for total > 0: water poured over the uneven ground -c_j.
+
+    >>> water_level(np.array([0.0, 0.5, -9.0]), 1.5)
+    0.5
+    """
+    high = np.sort(c)[::-1]
+    # With the m highest c_j under water the level is (total - their sum) / m; the largest m for which all of them are.
+    levels = (total - np.cumsum(high)) / np.arange(1, len(high) + 1)
+    return float(levels[np.flatnonzero(levels + high > 0)[-1]])
+
+
+@dataclass(frozen=True)
+class TerminalState:
+    """Where a flow ends: w and phi of every mode, shape (h,), and the common value ``w_bar`` of the survivors."""
+
+    w: Array
+    phi: Array
+    w_bar: float
+
+
+def terminal_state(w0: Array, phi0: Array) -> TerminalState:
+    """Where the leading-order flow without weight decay ends, from the start alone (claim ``beyond-terminal-state``).
+
+    With c_j = phi_j(0) - w_j(0)^2, survivors share one w_bar > 0 and phi_j = w_bar^2 + c_j; modes that would come out
+    below zero die, and so do those with w_j(0) < 0 and c_j <= 0. The sum of phi is conserved, which fixes w_bar^2 as a
+    `water_level`.
+
+    ``w0`` and ``phi0`` have shape (h,), every phi0 > 0 and some w0 > 0; ValueError otherwise.
+
+    >>> end = terminal_state(np.array([1.0, -0.1, -2.0]), np.array([1.0, 1.0, 1.0]))
+    >>> end.phi.round(4).tolist(), round(end.w_bar, 4)
+    ([1.005, 1.995, 0.0], 1.0025)
+    """
+    w0 = array("w0", w0, (None,))
+    phi0 = array("phi0", phi0, w0.shape)
+    if (phi0 <= 0).any():
+        raise ValueError(f"phi0: must be positive, but the smallest is {phi0.min():.3g}")
+    if not (w0 > 0).any():
+        raise ValueError("w0: must have a positive entry, or the survivors need not agree")
+    c = phi0 - w0**2
+    may_live = (w0 > 0) | (c > 0)
+    level = water_level(c[may_live], float(phi0.sum()))
+    phi = np.where(may_live, np.maximum(level + c, 0.0), 0.0)
+    w_bar = float(np.sqrt(level))
+    dead = np.sign(w0) * np.sqrt(np.maximum(-c, 0.0))
+    return TerminalState(np.where(phi > 0, w_bar, dead), phi, w_bar)

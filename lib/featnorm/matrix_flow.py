@@ -16,10 +16,11 @@ import numpy as np
 from scipy.integrate import solve_ivp
 
 from featnorm._validate import Array, array, nonnegative, one_of, positive, positive_int
+from featnorm.normalized_moments import matrix_moments
 from featnorm.setting import Setting, feature_views, norms, views
 
 Loss = Literal["cosine", "l2"]
-Closure = Literal["paper", "leading"]
+Closure = Literal["paper", "leading", "exact"]
 
 #: What multiplies the three terms of Lemma 4 in each closure. ``paper`` is Lemma 4. ``leading`` drops the middle term,
 #: which is smaller than the other two by a factor of order 1/h.
@@ -296,15 +297,19 @@ def closure_terms(W: Array, Phi: Array, setting: Setting) -> Array:
 
 
 def H_closure(W: Array, Phi: Array, setting: Setting, closure: Closure = "paper") -> Array:
-    """H-hat, a formula in place of the expectation H (Lemma 4). Error order: see the chapter on eigenvalues.
+    """H of Lemma 1 in closed form, or exactly. Shape (h, h).
 
     ``paper``: all three terms of Lemma 4, which make the eigenvalue dynamics sixth-order. ``leading``: without the
-    middle term (third-order). Shape (h, h).
+    middle term (third-order). Both have a relative error of order 1/h. ``exact``: by quadrature
+    (`featnorm.normalized_moments.matrix_moments`).
 
     >>> H_closure(np.eye(1), np.eye(1), Setting(h=1, d=1, sigma2=1.0), "leading").item()
     0.0
     """
-    weights = np.array(CLOSURES[one_of(*CLOSURES)("closure", closure)])
+    if one_of(*CLOSURES, "exact")("closure", closure) == "exact":
+        W, Phi = setting.state(W, Phi)
+        return matrix_moments(W, Phi @ Phi.T, setting).H
+    weights = np.array(CLOSURES[closure])
     return np.tensordot(weights, closure_terms(W, Phi, setting), axes=1)
 
 

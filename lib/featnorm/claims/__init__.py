@@ -1,7 +1,7 @@
 """The registry: every statement of the paper and of this book, and the checks that test them.
 
 `REGISTRY` maps an id to its `Claim`; `CHECKS` maps the ids that are checked to their `Check`. One module of checks a
-chapter: `model_page`, `gradient_flow`, `eigenvalues`.
+chapter: `model_page`, `gradient_flow`, `eigenvalues`, `exact_moments`, `survivors`.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import difflib
 
 from featnorm import scale as _scale
 from featnorm._validate import natural
-from featnorm.claims import eigenvalues, gradient_flow, model_page
+from featnorm.claims import eigenvalues, exact_moments, gradient_flow, model_page, survivors
 from featnorm.claims.model import NOT_CHECKED, Check, Claim, Evidence, Result, run_check
 from featnorm.claims.statements import STATEMENTS
 from featnorm.scale import Scale
 
 REGISTRY: dict[str, Claim] = {claim.id: claim for claim in STATEMENTS}
-CHECKS: dict[str, Check] = {**model_page.CHECKS, **gradient_flow.CHECKS, **eigenvalues.CHECKS}
+CHECKS: dict[str, Check] = {**model_page.CHECKS, **gradient_flow.CHECKS, **eigenvalues.CHECKS, **exact_moments.CHECKS, **survivors.CHECKS}
 
 __all__ = ["CHECKS", "NOT_CHECKED", "REGISTRY", "Check", "Claim", "Evidence", "Result", "checked", "get", "run"]
 

@@ -389,6 +389,7 @@ STATEMENTS: tuple[Claim, ...] = (
             with $\hat H$ for $H$, $\dot U=0$.
             """),
         restored="exact",
+        chapter="exact_moments",
         uses=("eq-4", "lemma-4", "assumption-1", "assumption-5"),
     ),
     Claim(
@@ -1573,6 +1574,7 @@ STATEMENTS: tuple[Claim, ...] = (
             at any $h$ and $d$, and $\sum_jH_{jj}=0$.
             """),
         restored="exact",
+        chapter="exact_moments",
         uses=("lemma-1", "assumption-2", "beyond-exact-commuting"),
         nearest=(
             "Moments of ratios of quadratic forms in Gaussian variables as integrals of a Laplace transform are "
@@ -1593,6 +1595,7 @@ STATEMENTS: tuple[Claim, ...] = (
             long as the gradient exists.
             """),
         restored="exact",
+        chapter="exact_moments",
         uses=("eq-3", "lemma-1", "assumption-2"),
         nearest=(
             "Proposition 2 of {cite:t}`bao2023`, which uses the closure and a non-singular projection head; for the L2 "
@@ -1650,6 +1653,7 @@ STATEMENTS: tuple[Claim, ...] = (
             $a\,H_{jj}=C_j-A_jN_\times$, of degree three in $w_j$ on the parabola.
             """),
         restored="exact",
+        chapter="exact_moments",
         uses=("lemma-1", "beyond-exact-moments"),
         nearest=(
             "The closure of {cite:t}`bao2023`, which keeps one of the terms of relative size $1/h$; expansions of "
@@ -1739,6 +1743,7 @@ STATEMENTS: tuple[Claim, ...] = (
             The sum fixes $\bar w$. Modes that die end at $w_j=\pm\sqrt{-c_j}$, with the sign of $w_j(0)$.
             """),
         restored="exact",
+        chapter="survivors",
         uses=("beyond-consistent-closure", "beyond-balance", "beyond-norm-law"),
         nearest=(
             "{cite:t}`halvagal2023` find for the cosine loss that the surviving eigenvalues become equal, in a "
@@ -1791,6 +1796,7 @@ STATEMENTS: tuple[Claim, ...] = (
             $\rho\to0$. The exact flow from the same state is $w(t)=w(0)e^{-\rho t}$.
             """),
         restored="exact",
+        chapter="exact_moments",
         uses=("eq-5", "beyond-norm-law", "beyond-trace"),
         nearest="Equations 5 and 7 of {cite:t}`bao2023`, whose analysis holds the norms fixed.",
         new=(
