@@ -139,11 +139,11 @@ def integrate(
 ) -> EigenTrajectory:
     """Integrate Eq. 5 from (w0, phi0), each of shape (h,), up to ``t_end`` or to extinction.
 
-    Extinction is the event max |w_j| = ``extinct`` max |w_j(0)|; ``extinct = 0`` never stops a run. With norms computed from the
-    modes and positive w, the paper's closure reaches it in finite time. Such coupled systems are integrated without
-    weight decay, by the clock (`featnorm.matrix_flow.clock`): the shrinking of the norms, which would make them stiff,
-    is put back exactly. Raises ValueError for bad input, RuntimeError if the integration breaks down (a frozen system
-    can blow up in finite time below its negative equilibrium).
+    Extinction is the event max |w_j| = ``extinct`` max |w_j(0)|; ``extinct = 0`` never stops a run. With norms computed
+    from the modes and positive w, the paper's closure reaches it in finite time. Such coupled systems are integrated
+    without weight decay, by the clock (`featnorm.matrix_flow.clock`): the shrinking of the norms, which would make them
+    stiff, is put back exactly. Raises ValueError for bad input, RuntimeError if the integration breaks down (a frozen
+    system can blow up in finite time below its negative equilibrium).
 
     >>> run = integrate(np.full(3, 0.1), np.full(3, 0.01), Setting(h=3, d=3, rho=1.0), 40.0, frozen=Norms(1, 1, 0))
     >>> run.extinct_at is not None

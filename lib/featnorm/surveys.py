@@ -15,9 +15,9 @@ from featnorm.setting import Setting, initialize
 
 
 def commuting_start(setting: Setting, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Eigenvalues of W and F under Assumption 4, paired by a random permutation; starts without a positive w are redrawn.
+    """Eigenvalues (w, phi) of W and F under Assumption 4, each (h,), paired by a random permutation.
 
-    Returns (w, phi), each of shape (h,).
+    Starts without a positive w are drawn again.
 
     >>> w, phi = commuting_start(Setting(h=3, d=6), np.random.default_rng(0))
     >>> bool((w > 0).any() and (phi > 0).all())

@@ -16,7 +16,13 @@ from featnorm.claims.statements import STATEMENTS
 from featnorm.scale import Scale
 
 REGISTRY: dict[str, Claim] = {claim.id: claim for claim in STATEMENTS}
-CHECKS: dict[str, Check] = {**model_page.CHECKS, **gradient_flow.CHECKS, **eigenvalues.CHECKS, **exact_moments.CHECKS, **survivors.CHECKS}
+CHECKS: dict[str, Check] = {
+    **model_page.CHECKS,
+    **gradient_flow.CHECKS,
+    **eigenvalues.CHECKS,
+    **exact_moments.CHECKS,
+    **survivors.CHECKS,
+}
 
 __all__ = ["CHECKS", "NOT_CHECKED", "REGISTRY", "Check", "Claim", "Evidence", "Result", "checked", "get", "run"]
 

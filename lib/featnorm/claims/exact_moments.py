@@ -1,4 +1,4 @@
-"""Checks of the chapter "Exact moments": the quadrature, the order of each closure, and what the closures do to size."""
+"""Checks of the chapter "Exact moments": the quadrature, the order of each closure, what closures do to size."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def by_closure(name: str) -> Rate:
     return lambda w, phi, setting: rate(w, phi, setting, name)  # type: ignore[arg-type]
 
 
-# --- The quadrature ----------------------------------------------------------------------------------------------------
+# --- The quadrature --------------------------------------------------------------------------------------------------
 
 
 def check_exact_moments(formula: Rate, scale: Scale, seed: int) -> Evidence:
@@ -49,7 +49,7 @@ def check_exact_moments(formula: Rate, scale: Scale, seed: int) -> Evidence:
     return Evidence(statistic, t_threshold(int(live.sum()), BLOCKS), source, "numerical", n, seed)
 
 
-# --- Orders of the closures ----------------------------------------------------------------------------------------------
+# --- Orders of the closures ------------------------------------------------------------------------------------------
 
 
 #: From here on the neglected orders are small enough for a fit.
@@ -108,7 +108,7 @@ def _without(part: str) -> Rate:
     return formula
 
 
-# --- Commuting states ------------------------------------------------------------------------------------------------------
+# --- Commuting states ------------------------------------------------------------------------------------------------
 
 
 def _off_diagonal(matrix: Array, U: Array) -> float:
@@ -151,7 +151,7 @@ def check_proposition_2(angle: float, scale: Scale, seed: int) -> Evidence:
     return Evidence(worst, 2.2e-12, source, "numerical", cases, seed)
 
 
-# --- Extinction --------------------------------------------------------------------------------------------------------------
+# --- Extinction ------------------------------------------------------------------------------------------------------
 
 ExtinctionTime = Callable[[float, float, int, float], float]
 
