@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -52,3 +53,13 @@ def test_help_has_examples():
 def test_theory_does_not_load_torch():
     code = "import featnorm.equilibria, featnorm.matrix_flow, featnorm.claims, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("argv", [["claims"], ["--help"]])
+def test_a_closed_pipe_ends_quietly(argv):
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "featnorm", *argv]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, "")

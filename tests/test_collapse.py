@@ -94,3 +94,22 @@ def test_scale_changes_the_size_only(seed, c):
     assert scaled.size == pytest.approx(c * one.size, rel=ROUNDING)
     assert scaled.rank == pytest.approx(one.rank, rel=ROUNDING)
     assert scaled.spread == pytest.approx(one.spread, abs=ROUNDING)
+
+
+@pytest.mark.parametrize("c", [1e-320, 1e-170, 1e-90, 1e90, 1e170, 1e300])
+def test_measure_works_for_any_phi_that_is_not_zero(c):
+    found = measure(c * np.eye(2), 1e-200 * np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]]))
+    assert (found.size / c, found.rank, found.spread) == pytest.approx((math.sqrt(2), 2.0, 1.0), rel=1e-3 + ROUNDING)
+    assert feature_spread([[c, 0.0], [-c, 0.0]]) == 1.0
+
+
+@pytest.mark.parametrize("bad", [1j * np.eye(2), [["1", "0"], ["0", "1"]]])
+def test_measure_wants_real_numbers(bad):
+    for call in (lambda: measure(bad, np.eye(2)), lambda: measure(np.eye(2), bad), lambda: feature_spread(bad)):
+        with pytest.raises(ValueError, match="must be an array of real numbers"):
+            call()
+
+
+def test_a_size_beyond_the_range_is_refused():
+    with pytest.raises(ValueError, match="^Phi: too large"):
+        measure(np.full((2, 2), 1.5e308), np.eye(2))

@@ -9,7 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad, solve_ivp
 
-from featnorm.eigen_flow import integrate, mode_norms, parabola_velocity, rate_terms, velocity
+from featnorm.eigen_flow import (
+    EIGEN_CLOSURES,
+    integrate,
+    mode_norms,
+    parabola_velocity,
+    rate,
+    rate_terms,
+    second_order_rate,
+    velocity,
+)
 from featnorm.equilibria import critical_rho, equilibria, regime
 from featnorm.matrix_flow import CLOSURES, closed_velocity
 from featnorm.setting import Norms, Setting, norms
@@ -343,3 +352,58 @@ def test_velocity_refuses():
     for w, phi, words in ((np.ones(2), np.zeros(2), "^N_Phi = 0"), (np.zeros(2), np.ones(2), "^N_Psi = 0")):
         with pytest.raises(ValueError, match=words):
             velocity(w, phi, Setting(h=2, d=2))
+
+
+TWO = Setting(h=2, d=2)
+ONES = np.ones(2)
+MODE_CALLS = {
+    "mode_norms": mode_norms,
+    "rate_terms": lambda w, phi: rate_terms(w, phi, FROZEN, TWO),
+    "second_order_rate": lambda w, phi: second_order_rate(w, phi, TWO),
+    **{f"rate {c}": lambda w, phi, c=c: rate(w, phi, TWO, c) for c in EIGEN_CLOSURES},
+    **{f"velocity {c}": lambda w, phi, c=c: velocity(w, phi, TWO, c) for c in EIGEN_CLOSURES},
+    "velocity frozen": lambda w, phi: velocity(w, phi, TWO, frozen=FROZEN),
+}
+
+
+@pytest.mark.parametrize("call", MODE_CALLS.values(), ids=MODE_CALLS)
+@pytest.mark.parametrize(
+    "w, phi, words",
+    [
+        ([1.0, math.nan], ONES, "^w: has 1 entries"),
+        (ONES, [math.inf, 1.0], "^phi: has 1 entries"),
+        (ONES, [-1.0, 2.0], "^phi: must have no negative entry, but the smallest is -1"),
+        (ONES, np.ones(3), r"^phi: has shape \(3,\)"),
+        (np.ones((2, 2)), ONES, "^w: has shape"),
+        (1j * ONES, ONES, "^w: must be an array of real numbers"),
+        (ONES, ["1", "1"], "^phi: must be an array of real numbers"),
+    ],
+)
+def test_modes_are_refused(call, w, phi, words):
+    call([1.0, 0.5], ONES)
+    call([1.0, 0.5], [1.0, -1e-18])  # rounding, as integrators produce it
+    with pytest.raises(ValueError, match=words):
+        call(w, phi)
+
+
+@pytest.mark.parametrize("name", [name for name in MODE_CALLS if name != "mode_norms"])
+def test_number_of_modes_is_that_of_the_setting(name):
+    with pytest.raises(ValueError, match=r"^w: has shape \(5,\), must have shape \(2,\)"):
+        MODE_CALLS[name](np.ones(5), np.ones(5))
+
+
+@pytest.mark.parametrize(
+    "w, N, words",
+    [
+        (math.nan, FROZEN, "^w: has 1 entries"),
+        ([1.0, math.inf], FROZEN, "^w: has 1 entries"),
+        ("1", FROZEN, "^w: must be an array of real numbers"),
+        (1j, FROZEN, "^w: must be an array of real numbers"),
+        (1e60, FROZEN, "^w, N: too large"),
+        (1.0, Norms(1e308, 1.0, 1.0), "^w, N: too large"),
+        (1.0, Norms(1.0, 1e-200, 1.0), "^w, N: too large"),
+    ],
+)
+def test_parabola_velocity_refuses(w, N, words):
+    with pytest.raises(ValueError, match=words):
+        parabola_velocity(w, N, TWO)

@@ -333,3 +333,34 @@ def test_l2_velocity(sigma2, ratio):
         assert (l2_velocity(positive, setting) <= 20 * EPS * positive / a).all()
     dW = [l2_field_expected([[x]], [[x]], setting)[0].item() - setting.rho * x for x in w]
     np.testing.assert_allclose(l2_velocity(w, setting), dW, atol=20 * EPS)
+
+
+@pytest.mark.parametrize(
+    "N, rho, words",
+    [
+        (Norms(1e308, 1.0, 1.0), 0.1, r"^N_Phi = 1e\+308: must be a number from 1e-100 to 1e\+100"),
+        (Norms(1.0, 1e308, 1.0), 0.1, r"^N_Psi = 1e\+308"),
+        (Norms(1.0, 1e-308, 1.0), 0.0, "^N_Psi = 1e-308"),
+        (Norms(1.0, 1.0, 1.0), 1e308, r"^r = .* must be a number from 1e-250 to 1e\+250"),
+        (Norms(1.0, 1.0, 1.0), 1e-300, "^r = "),
+    ],
+)
+def test_extreme_norms_are_refused(N, rho, words):
+    setting = Setting(h=1, d=1, rho=rho)
+    for call in (scaled, regime, equilibria, critical_rho, lambda N, s: intervals([N], s)):
+        with pytest.raises(ValueError, match=words):
+            call(N, setting)
+
+
+@pytest.mark.parametrize("N_Phi, N_Psi", itertools.product((1e-100, 1.0, 1e100), repeat=2))
+@pytest.mark.parametrize("N_x", [-1.0, 0.0, 1.0])
+@pytest.mark.parametrize("ratio, count", [(0.0, 3), (0.5, 4), (2.0, 2)])
+def test_norms_up_to_the_bounds_work(N_Phi, N_Psi, N_x, ratio, count):
+    N = Norms(N_Phi, N_Psi, N_x)
+    assert len(equilibria(N, at_ratio(N, 1.0, ratio))) == count
+
+
+@pytest.mark.parametrize("bad", [math.nan, [1.0, math.inf], "1", 1j, 1e200])
+def test_l2_velocity_refuses(bad):
+    with pytest.raises(ValueError, match="^w: "):
+        l2_velocity(bad, Setting(h=1, d=1))

@@ -633,3 +633,56 @@ def test_closures_refuse():
             closure_terms(W, Phi, setting)
     with pytest.raises(np.linalg.LinAlgError):
         closed_velocity(np.diag([1.0, 0.0]), np.eye(2, 3), setting)
+
+
+EYE2 = np.eye(2)
+
+
+@pytest.mark.parametrize("call", [cosine_field, l2_field, H_sample])
+@pytest.mark.parametrize(
+    "which, bad, words",
+    [(k, np.full((2, 2), math.nan), f"^{name}: has 4 entries") for k, name in enumerate(("W", "Phi", "x", "x1"))]
+    + [
+        (0, 1j * EYE2, "^W: must be an array of real numbers"),
+        (1, [["1", "0"], ["0", "1"]], "^Phi: must be an array of real numbers"),
+        (0, np.eye(3), "^Phi: has shape"),
+        (2, np.ones((2, 3)), "^x: has shape"),
+        (3, EYE2[:1], r"^x1: has shape \(1, 2\), must have shape \(2, 2\)"),
+    ],
+)
+def test_fields_refuse(call, which, bad, words):
+    arguments = [EYE2, EYE2, EYE2 + 1.0, EYE2 + 2.0]
+    call(*arguments)
+    arguments[which] = bad
+    with pytest.raises(ValueError, match=words):
+        call(*arguments)
+
+
+@pytest.mark.parametrize("call", [cosine_field, H_sample])
+@pytest.mark.parametrize("which", range(4))
+def test_fields_refuse_zero_features(call, which):
+    arguments = [EYE2, EYE2, EYE2, EYE2]
+    arguments[which] = np.zeros((2, 2))
+    with pytest.raises(ValueError, match=r"a feature (W Phi x|Phi x') is zero"):
+        call(*arguments)
+
+
+@pytest.mark.parametrize("call", [cosine_field, l2_field, H_sample])
+def test_fields_refuse_features_beyond_the_range(call):
+    with pytest.raises(ValueError, match="^W, Phi, x, x1: too large"):
+        call(EYE2, 1e200 * EYE2, 1e200 * EYE2, EYE2)
+
+
+@pytest.mark.parametrize("estimate", [estimate_H, estimate_gradient])
+@pytest.mark.parametrize(
+    "W, Phi, words",
+    [
+        (0 * EYE2, EYE2, "^N_Psi = 0"),
+        (EYE2, 0 * EYE2, "^N_Phi = 0"),
+        (np.diag([1.0, 0.0]), np.diag([0.0, 1.0]), "^N_Psi = 0"),
+        (1e200 * EYE2, 1e200 * EYE2, "^N_Phi = inf"),
+    ],
+)
+def test_estimates_refuse_states_without_direction(estimate, W, Phi, words):
+    with pytest.raises(ValueError, match=words):
+        estimate(W, Phi, Setting(h=2, d=2), 128, np.random.default_rng(0))

@@ -86,3 +86,24 @@ def test_every_name_of_a_real_kernel_is_recognised():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr + done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("_rho", 0.1), ("__rho", 0.1), ("In", 3), ("Out", []), ("_i", 5), ("_ih", 1), ("checked", 5), ("roh", max)],
+)
+def test_private_and_reserved_names_are_refused(name, value):
+    with pytest.raises(ValueError, match=f"unknown parameter '{name}'"):
+        checked(namespace(**{name: value}), **RULES)
+
+
+@pytest.mark.parametrize("line", ["checked = 5", "_i1 = 5", "a = _rho = 1", "In: int = 5", "positive_int = 5"])
+def test_an_assignment_that_was_written_over_is_refused(line):
+    """An injected `checked = 5` is gone once the chapter imports its function; the history of cells still shows it."""
+    with pytest.raises(ValueError, match="unknown parameter"):
+        checked(namespace(In=["", "h = 8", line, "import checked"]), **RULES)
+
+
+def test_the_history_of_a_good_chapter_is_accepted():
+    history = ["", "h = 8\nrho = 0.02", "init = [k for k in ('a', 'b')][0]", "%matplotlib inline", "p = checked()"]
+    assert checked(namespace(In=history, _i1="", _1=3, _oh={}, _dh=[]), **RULES).h == 8

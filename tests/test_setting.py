@@ -359,3 +359,70 @@ def test_assumption_4_does_not_commute(ratio):
     setting = Setting(h=h, d=int(h / ratio))
     W, Phi = initialize(setting, np.random.default_rng(5))
     assert abs(commutator(Phi @ Phi.T, W) - math.sqrt(ratio / (2 * (1 + ratio)))) < 3 / h
+
+
+NAN2, EYE2 = np.full((2, 2), math.nan), np.eye(2)
+
+
+@pytest.mark.parametrize("loss", [l2_loss, cosine_loss])
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({0: NAN2}, "^W: has 4 entries"),
+        ({1: NAN2}, "^Phi: has 4 entries"),
+        ({2: NAN2}, "^x: has 4 entries"),
+        ({3: NAN2}, "^x1: has 4 entries"),
+        ({3: EYE2[:1]}, r"^x1: has shape \(1, 2\), must have shape \(2, 2\)"),
+        ({2: np.ones((2, 3))}, "^x: has shape"),
+        ({2: np.ones((0, 2)), 3: np.ones((0, 2))}, "^x: has no rows"),
+        ({0: np.ones((2, 3))}, "^W: has shape .* must be square"),
+        ({1: np.ones((3, 2))}, "^Phi: has shape"),
+        ({1: np.ones((2, 0)), 2: np.ones((2, 0)), 3: np.ones((2, 0))}, "^Phi: .* at least one column"),
+        ({0: 1j * EYE2}, "^W: must be an array of real numbers"),
+        ({0: [["1", "0"], ["0", "1"]]}, "^W: must be an array of real numbers"),
+        ({0: np.array([["1", "0"], ["0", "1"]], dtype=object)}, "^W: must be an array of real numbers"),
+        ({1: 1e300 * EYE2, 2: 1e300 * EYE2}, "^W, Phi, x, x1: too large"),
+    ],
+)
+def test_losses_refuse(loss, change, words):
+    arguments = [EYE2, EYE2, EYE2, EYE2]
+    loss(*arguments)
+    for k, bad in change.items():
+        arguments[k] = bad
+    with pytest.raises(ValueError, match=words):
+        loss(*arguments)
+
+
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (lambda: norms(NAN2, EYE2), "^W: has 4 entries"),
+        (lambda: norms(EYE2, NAN2), "^Phi: has 4 entries"),
+        (lambda: norms(EYE2, np.eye(3)), "^Phi: has shape"),
+        (lambda: effective_rank(NAN2), "^A: has 4 entries"),
+        (lambda: effective_rank([[1.0, 1.0], [0.0, 1.0]]), "^A: must be symmetric"),
+        (lambda: effective_rank(np.diag([1.0, -1.0])), "^A: its trace is not positive"),
+        (lambda: effective_rank(-EYE2), "^A: its trace is not positive"),
+        (lambda: effective_rank(np.empty((0, 0))), "^A: has shape"),
+        (lambda: asymmetry(NAN2), "^W: has 4 entries"),
+        (lambda: asymmetry(np.ones((2, 3))), "^W: has shape"),
+        (lambda: asymmetry(0 * EYE2), "^W: is zero"),
+        (lambda: asymmetry(1j * EYE2), "^W: must be an array of real numbers"),
+        (lambda: commutator(NAN2, EYE2), "^F: has 4 entries"),
+        (lambda: commutator(EYE2, NAN2), "^W: has 4 entries"),
+        (lambda: commutator(EYE2, np.eye(3)), "^W: has shape"),
+        (lambda: commutator(np.diag([1.0, 0.0]), np.diag([0.0, 1.0])), "^F, W: their products are zero"),
+    ],
+)
+def test_measures_refuse(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()
+
+
+@pytest.mark.parametrize("c", [1e-300, 1e-170, 1e170, 1e300])
+def test_scale_free_measures_at_any_size(c):
+    A = np.array([[1.0, 2.0], [3.0, -4.0]])
+    assert effective_rank(c * EYE2) == pytest.approx(2.0, rel=ROUNDING)
+    assert asymmetry(c * A) == pytest.approx(asymmetry(A), rel=ROUNDING)
+    assert commutator(c * A, c * A.T) == pytest.approx(commutator(A, A.T), rel=ROUNDING)
+    assert cosine_loss(EYE2, EYE2, c * EYE2, c * EYE2) == pytest.approx(-1.0, rel=ROUNDING)

@@ -36,8 +36,16 @@ def _copy(app: Any, exception: Exception | None) -> None:
         shutil.copyfile(source(), target)
 
 
+def _without_javascript(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    # A reader without JavaScript should know that the raw formulas are not a fault of the page.
+    if context.get("body"):
+        note = "Formulas on this page are typeset by JavaScript; without it you see their TeX source."
+        context["body"] = f"<noscript><p><em>{note}</em></p></noscript>{context['body']}"
+
+
 def setup(app: Any) -> dict[str, bool]:
     """Entry point of the Sphinx extension."""
     app.connect("config-inited", _set_path)
+    app.connect("html-page-context", _without_javascript)
     app.connect("build-finished", _copy)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

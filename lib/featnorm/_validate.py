@@ -70,16 +70,18 @@ def one_of(*words: str) -> Callable[[str, Any], str]:
     return rule
 
 
-def array(name: str, value: ArrayLike, shape: tuple[int | None, ...]) -> Array:
-    """A finite float64 array of the given shape; None stands for any length."""
+def array(name: str, value: ArrayLike, shape: tuple[int | None, ...] | None) -> Array:
+    """A finite float64 array of the given shape; None stands for any length, or for any shape."""
     try:
-        if np.asarray(value).dtype.kind in "cSU":  # NumPy would drop imaginary parts and read text as numbers
-            raise TypeError("it holds complex numbers or text")
-        out = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+        raw = np.asarray(value)
+        real = all(isinstance(v, numbers.Real) for v in raw.flat) if raw.dtype.kind == "O" else raw.dtype.kind in "biuf"
+        if not real:  # NumPy would drop imaginary parts, and read text and dates as numbers
+            raise TypeError(f"it holds {raw.dtype}")
+        out = np.asarray(raw, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"{name}: must be an array of real numbers ({error})") from error
-    wanted = "(" + ", ".join("any" if n is None else str(n) for n in shape) + ")"
-    if out.ndim != len(shape) or any(n is not None and n != m for n, m in zip(shape, out.shape)):
+    if shape is not None and (len(shape) != out.ndim or any(n not in (None, m) for n, m in zip(shape, out.shape))):
+        wanted = "(" + ", ".join("any" if n is None else str(n) for n in shape) + ")"
         raise ValueError(f"{name}: has shape {out.shape}, must have shape {wanted}")
     if not np.isfinite(out).all():
         raise ValueError(f"{name}: has {np.count_nonzero(~np.isfinite(out))} entries that are not finite numbers")
@@ -88,10 +90,40 @@ def array(name: str, value: ArrayLike, shape: tuple[int | None, ...]) -> Array:
 
 def symmetric(name: str, value: ArrayLike, h: int | None = None) -> Array:
     """A finite symmetric h x h array, up to rounding."""
-    out = array(name, value, (h, h))
-    if out.shape[0] != out.shape[1]:
-        raise ValueError(f"{name}: has shape {out.shape}, must be square")
+    out = square(name, array(name, value, (h, h)))
     gap = float(np.abs(out - out.T).max())
     if gap > 1e-12 * float(np.abs(out).max()):
         raise ValueError(f"{name}: must be symmetric, but differs from its transpose by {gap:.3g}")
     return out
+
+
+def square(name: str, value: ArrayLike) -> Array:
+    """A finite h x h array, h >= 1."""
+    out = array(name, value, (None, None))
+    if out.shape[0] != out.shape[1] or not out.size:
+        raise ValueError(f"{name}: has shape {out.shape}, must be square, with at least one row")
+    return out
+
+
+def weights(W: ArrayLike, Phi: ArrayLike) -> tuple[Array, Array]:
+    """W (h, h) and Phi (h, d), both finite, with h and d at least 1."""
+    W = square("W", W)
+    Phi = array("Phi", Phi, (len(W), None))
+    if not Phi.size:
+        raise ValueError(f"Phi: has shape {Phi.shape}, must have at least one column")
+    return W, Phi
+
+
+def sample(W: ArrayLike, Phi: ArrayLike, x: ArrayLike, x1: ArrayLike) -> tuple[Array, Array, Array, Array]:
+    """A state as in `weights` and a sample of at least one pair of views: x and x1 of the same shape (n, d)."""
+    W, Phi = weights(W, Phi)
+    x = array("x", x, (None, Phi.shape[1]))
+    if not len(x):
+        raise ValueError("x: has no rows, so there is no sample")
+    return W, Phi, x, array("x1", x1, x.shape)
+
+
+def in_range(names: str, *results: Any) -> None:
+    """Refuse the named arguments where a result left the floating-point range."""
+    if not all(np.isfinite(result).all() for result in results):
+        raise ValueError(f"{names}: too large or too small, since a result leaves the floating-point range")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -66,12 +67,23 @@ def archive(name: str) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns 0, 1 if a check decided nothing or failed, 2 for bad arguments.
+    """Run the command; returns 0, 1 if a check decided nothing or failed, 2 for bad arguments, 141 for a closed pipe.
 
     >>> main(["claims", "eq-7", "--scale", "smoke"])
     eq-7: holds (statistic 0, threshold 0; 4 of 4 wrong variants rejected)
     0
     """
+    try:
+        try:
+            return _main(argv)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # the reader, such as head, has seen enough; nothing more may be flushed at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141  # as a shell reports a process that SIGPIPE ended
+
+
+def _main(argv: Sequence[str] | None) -> int:
     args = _parser().parse_args(argv)
     try:
         if args.command == "archive":

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from featnorm._validate import Array, array
+from featnorm._validate import Array, array, in_range
 from featnorm.setting import effective_rank
 
 
@@ -39,10 +39,10 @@ def feature_spread(features: Array) -> float:
     features = array("features", features, (None, None))
     if not len(features):
         raise ValueError("features: has no rows, so there is nothing to measure")
-    lengths = np.linalg.norm(features, axis=1, keepdims=True)
-    if not (lengths > 0).all():
+    if not features.any(axis=1).all():
         raise ValueError("features: a row is zero, so it has no direction")
-    z = features / lengths
+    rows = features / np.abs(features).max(axis=1, keepdims=True)  # no square leaves the floating-point range
+    z = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     return float(np.mean(np.sum((z - z.mean(axis=0)) ** 2, axis=1)))
 
 
@@ -58,4 +58,11 @@ def measure(Phi: Array, x: Array) -> Collapse:
     x = array("x", x, (None, Phi.shape[1]))
     if not Phi.any():
         raise ValueError("Phi: is zero (complete collapse), so it has no rank and its features no direction")
-    return Collapse(float(np.linalg.norm(Phi)), effective_rank(Phi @ Phi.T), feature_spread(x @ Phi.T))
+    scale = float(np.abs(Phi).max())
+    unit = Phi / scale  # rank and spread do not see the scale, and squares of tiny or huge entries would be lost
+    largest = np.abs(x).max(axis=1, keepdims=True)
+    rows = x / np.where(largest > 0, largest, 1.0)
+    with np.errstate(over="ignore"):
+        size = scale * float(np.linalg.norm(unit))
+    in_range("Phi", size)
+    return Collapse(size, effective_rank(unit @ unit.T), feature_spread(rows @ unit.T))

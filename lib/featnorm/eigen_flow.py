@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from scipy.integrate import solve_ivp
 
-from featnorm._validate import Array, array, nonnegative, one_of, positive
+from featnorm._validate import Array, array, in_range, nonnegative, one_of, positive
 from featnorm.matrix_flow import CLOSURES, clock, unclock
 from featnorm.normalized_moments import diagonal_moments
 from featnorm.setting import Norms, Setting
@@ -18,12 +18,29 @@ EigenClosure = Literal["paper", "leading", "second_order", "exact"]
 EIGEN_CLOSURES = (*CLOSURES, "second_order", "exact")
 
 
+def _modes(w: Array, phi: Array, h: int | None = None) -> tuple[Array, Array]:
+    """w and phi as finite arrays of shape (h,); a phi below zero by rounding is accepted, as integrators make them."""
+    w = array("w", w, (h,))
+    phi = array("phi", phi, w.shape)
+    if not len(w):
+        raise ValueError("w: has no entries, so there is no mode")
+    if phi.min() < -1e-12 * np.abs(phi).max():
+        raise ValueError(f"phi: must have no negative entry, but the smallest is {phi.min():.3g}")
+    return w, phi
+
+
 def mode_norms(w: Array, phi: Array) -> Norms:
     """N_Phi, N_Psi and N_x from the eigenvalues: N_Phi^2 = sum phi, N_Psi^2 = sum w^2 phi, N_x N_Phi N_Psi = sum w phi.
 
     >>> mode_norms(np.ones(4), np.ones(4))
     Norms(N_Phi=2.0, N_Psi=2.0, N_x=1.0)
     """
+    with np.errstate(all="ignore"):  # `Norms` refuses what leaves the floating-point range
+        return _mode_norms(*_modes(w, phi))
+
+
+def _mode_norms(w: Array, phi: Array) -> Norms:
+    """`mode_norms` without checks, for inner loops."""
     N_Phi, N_Psi = float(np.sqrt(phi.sum())), float(np.sqrt((w**2 * phi).sum()))
     return Norms(N_Phi, N_Psi, float(np.clip((w * phi).sum() / (N_Phi * N_Psi), -1, 1)) if N_Phi * N_Psi else np.nan)
 
@@ -34,6 +51,15 @@ def rate_terms(w: Array, phi: Array, N: Norms, setting: Setting) -> Array:
     >>> rate_terms(np.ones(1), np.ones(1), Norms(1.0, 1.0, 1.0), Setting(h=1, d=1, sigma2=1.0)).ravel().tolist()
     [0.5, -1.0, -0.5]
     """
+    w, phi = _modes(w, phi, setting.h)
+    with np.errstate(all="ignore"):
+        terms = _rate_terms(w, phi, N, setting)
+    in_range("w, phi, N", terms)
+    return terms
+
+
+def _rate_terms(w: Array, phi: Array, N: Norms, setting: Setting) -> Array:
+    """`rate_terms` without checks, for inner loops."""
     scale = N.N_Phi * N.N_Psi
     return (
         np.array([phi / scale, -2.0 * w**2 * phi**2 / (scale * N.N_Psi**2), -N.N_x * w * phi / N.N_Psi**2]) / setting.a
@@ -49,7 +75,12 @@ def second_order_rate(w: Array, phi: Array, setting: Setting) -> Array:
     >>> second_order_rate(np.ones(4), np.ones(4), Setting(h=4, d=4)).tolist()   # equal modes do not move
     [0.0, 0.0, 0.0, 0.0]
     """
-    N, a2 = mode_norms(w, phi), setting.a**2
+    return rate(w, phi, setting, "second_order")
+
+
+def _second_order_rate(w: Array, phi: Array, setting: Setting) -> Array:
+    """`second_order_rate` without checks, for inner loops."""
+    N, a2 = _mode_norms(w, phi), setting.a**2
     A, B, C = w**2 * phi / N.N_Psi**2, phi / N.N_Phi**2, w * phi / (N.N_Phi * N.N_Psi)
     AA, AB, BB = A @ A, A @ B, B @ B
     G1 = 0.75 * (AA + BB) + AB / (2 * a2)
@@ -71,12 +102,21 @@ def rate(w: Array, phi: Array, setting: Setting, closure: EigenClosure = "paper"
     True
     """
     one_of(*EIGEN_CLOSURES)("closure", closure)
-    if closure in CLOSURES:
-        return np.array(CLOSURES[closure]) @ rate_terms(w, phi, frozen or mode_norms(w, phi), setting)
-    if frozen is not None:
+    if frozen is not None and closure not in CLOSURES:
         raise ValueError(f"frozen: the closure {closure!r} has no form with frozen norms; use paper or leading")
+    w, phi = _modes(w, phi, setting.h)
+    with np.errstate(all="ignore"):
+        k = _rate(w, phi, setting, closure, frozen)
+    in_range("w, phi", k)
+    return k
+
+
+def _rate(w: Array, phi: Array, setting: Setting, closure: EigenClosure, frozen: Norms | None) -> Array:
+    """`rate` without checks, for inner loops."""
+    if closure in CLOSURES:
+        return np.array(CLOSURES[closure]) @ _rate_terms(w, phi, frozen or _mode_norms(w, phi), setting)
     if closure == "second_order":
-        return second_order_rate(w, phi, setting)
+        return _second_order_rate(w, phi, setting)
     return diagonal_moments(w, np.maximum(phi, 0.0), setting).k  # an integrator may overshoot zero by rounding
 
 
@@ -93,6 +133,18 @@ def velocity(
     (0.0, 0.0)
     """
     k = rate(w, phi, setting, closure, frozen)
+    w, phi = _modes(w, phi, setting.h)
+    with np.errstate(all="ignore"):
+        out = k - setting.rho * w, 2.0 * w * k - 2.0 * setting.rho * phi
+    in_range("w, phi", *out)
+    return out
+
+
+def _velocity(
+    w: Array, phi: Array, setting: Setting, closure: EigenClosure, frozen: Norms | None
+) -> tuple[Array, Array]:
+    """`velocity` without checks, for inner loops."""
+    k = _rate(w, phi, setting, closure, frozen)
     return k - setting.rho * w, 2.0 * w * k - 2.0 * setting.rho * phi
 
 
@@ -102,10 +154,13 @@ def parabola_velocity(w: Array, N: Norms, setting: Setting) -> Array:
     >>> parabola_velocity(np.array([0.0, 1.0]), Norms(1.0, 1.0, 1.0), Setting(h=1, d=1, sigma2=1.0, rho=0.5)).tolist()
     [0.0, -1.5]
     """
-    w = np.asarray(w, dtype=np.float64)
-    scale = N.N_Phi * N.N_Psi
-    cosine = -2.0 * w**6 / (scale * N.N_Psi**2) - N.N_x * w**3 / N.N_Psi**2 + w**2 / scale
-    return cosine / setting.a - setting.rho * w
+    w = array("w", w, None)
+    with np.errstate(all="ignore"):
+        scale, square = np.float64(N.N_Phi) * N.N_Psi, np.float64(N.N_Psi) * N.N_Psi
+        cosine = -2.0 * w**6 / (scale * square) - N.N_x * w**3 / square + w**2 / scale
+        out = cosine / setting.a - setting.rho * w
+    in_range("w, N", scale, 1.0 / scale, square, 1.0 / square, scale * square, 1.0 / (scale * square), out)
+    return out
 
 
 @dataclass(frozen=True)
@@ -124,7 +179,7 @@ class EigenTrajectory:
 
     def norms(self) -> list[Norms]:
         """N_Phi, N_Psi and N_x at every recorded time."""
-        return [mode_norms(w, phi) for w, phi in zip(self.w, self.phi)]
+        return [_mode_norms(w, phi) for w, phi in zip(self.w, self.phi)]
 
 
 def integrate(
@@ -173,7 +228,7 @@ def integrate(
         if frozen is None and not min(y[h:].sum(), (y[:h] ** 2 * y[h:]).sum()) > 0.0:
             t = float(unclock(s, rho))
             raise RuntimeError(f"Eq. 5 could not be integrated beyond t = {t:.6g}: Phi or Psi vanishes there")
-        return np.concatenate(velocity(y[:h], y[h:], inner, closure, frozen))
+        return np.concatenate(_velocity(y[:h], y[h:], inner, closure, frozen))
 
     def shrunk(s: float | Array, y: Array) -> tuple[Array, Array]:
         factor = np.exp(-rho * unclock(s, rho))

@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 from scipy.optimize import brentq
 
-from featnorm._validate import Array
+from featnorm._validate import Array, array, between, in_range
 from featnorm.setting import Norms, Setting
 
 Regime = Literal["Collapse", "fold", "Acute", "Stable"]
@@ -42,11 +42,19 @@ class Equilibrium:
 def scaled(N: Norms, setting: Setting) -> tuple[float, float]:
     """The two numbers that decide everything: (theta, r) as in the module's heading, both without unit.
 
+    Raises ValueError unless N_Phi and N_Psi are from 1e-100 to 1e100, and r is zero with rho or from 1e-250 to 1e250:
+    beyond, the powers in Eq. 7 leave the floating-point range.
+
     >>> scaled(Norms(1.0, 1.0, 0.0), Setting(h=1, d=1, sigma2=1.0, rho=0.25))
     (0.0, 0.5)
     """
-    root = np.sqrt(N.N_Psi)
-    return float(N.N_x * N.N_Phi / root), float(setting.rho * setting.a * N.N_Phi * root)
+    for name in ("N_Phi", "N_Psi"):
+        between(1e-100, 1e100)(name, getattr(N, name))
+    root = float(N.N_Psi) ** 0.5
+    r = float(setting.rho * setting.a * (N.N_Phi * root))
+    if setting.rho > 0:
+        between(1e-250, 1e250)("r = rho (1 + sigma2) N_Phi sqrt(N_Psi)", r)
+    return float(N.N_x * N.N_Phi / root), r
 
 
 def _root(f: Callable[[float], float], low: float, high: float) -> float:
@@ -179,5 +187,8 @@ def l2_velocity(w: Array, setting: Setting) -> Array:
     >>> float(l2_velocity(np.array(1.0), Setting(h=1, d=1, sigma2=1.0)))
     -1.0
     """
-    w = np.asarray(w, dtype=np.float64)
-    return w**2 * (1.0 - setting.a * w) - setting.rho * w
+    w = array("w", w, None)
+    with np.errstate(all="ignore"):
+        out = w**2 * (1.0 - setting.a * w) - setting.rho * w
+    in_range("w", out)
+    return out

@@ -8,15 +8,15 @@ a closure.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from scipy.integrate import solve_ivp
 
-from featnorm._validate import Array, array, nonnegative, one_of, positive, positive_int
-from featnorm.normalized_moments import matrix_moments
+from featnorm._validate import Array, array, in_range, nonnegative, one_of, positive, positive_int, sample
+from featnorm.normalized_moments import cosine_field_expected, matrix_moments
 from featnorm.setting import Setting, feature_views, norms, views
 
 Loss = Literal["cosine", "l2"]
@@ -72,7 +72,29 @@ def cosine_field(W: Array, Phi: Array, x: Array, x1: Array, stop_gradient: bool 
     >>> dW, dPhi = cosine_field(np.eye(2), np.eye(2), np.array([[1.0, 0.0]]), np.array([[0.0, 2.0]]))
     >>> dW.tolist()
     [[0.0, 0.0], [1.0, 0.0]]
+
+    Raises ValueError for bad input and where a feature W Phi x or Phi x' is zero.
     """
+    W, Phi, x, x1 = _sample_with_directions(W, Phi, x, x1)
+    with np.errstate(all="ignore"):
+        out = _cosine_field(W, Phi, x, x1, stop_gradient)
+    in_range("W, Phi, x, x1", *out)
+    return out
+
+
+def _sample_with_directions(W: Array, Phi: Array, x: Array, x1: Array) -> tuple[Array, Array, Array, Array]:
+    W, Phi, x, x1 = sample(W, Phi, x, x1)
+    with np.errstate(all="ignore"):
+        _, _, u_norm, v_norm = _directions(W, Phi, x, x1)
+    for name, norm in (("W Phi x", u_norm), ("Phi x'", v_norm)):
+        if not (norm > 0).all():
+            raise ValueError(f"W, Phi, x, x1: a feature {name} is zero, so it has no direction")
+    in_range("W, Phi, x, x1", u_norm, v_norm)
+    return W, Phi, x, x1
+
+
+def _cosine_field(W: Array, Phi: Array, x: Array, x1: Array, stop_gradient: bool = True) -> tuple[Array, Array]:
+    """`cosine_field` without checks, for inner loops."""
     omega, z1, u_norm, v_norm = _directions(W, Phi, x, x1)
     cosine = np.sum(omega * z1, axis=1, keepdims=True)
     g = (z1 - cosine * omega) / u_norm / len(x)
@@ -84,6 +106,15 @@ def cosine_field(W: Array, Phi: Array, x: Array, x1: Array, stop_gradient: bool 
 
 def l2_field(W: Array, Phi: Array, x: Array, x1: Array, stop_gradient: bool = True) -> tuple[Array, Array]:
     """Minus the gradient of the L2 loss (Eq. 1) on a sample; arguments and result as in `cosine_field`."""
+    W, Phi, x, x1 = sample(W, Phi, x, x1)
+    with np.errstate(all="ignore"):
+        out = _l2_field(W, Phi, x, x1, stop_gradient)
+    in_range("W, Phi, x, x1", *out)
+    return out
+
+
+def _l2_field(W: Array, Phi: Array, x: Array, x1: Array, stop_gradient: bool = True) -> tuple[Array, Array]:
+    """`l2_field` without checks, for inner loops."""
     gap = (x1 @ Phi.T - x @ (W @ Phi).T) / len(x)
     dW, dPhi = gap.T @ (x @ Phi.T), W.T @ (gap.T @ x)
     return dW, dPhi if stop_gradient else dPhi - gap.T @ x1
@@ -143,19 +174,57 @@ def gradient_flow(
     if not len(x):
         raise ValueError("x: has no rows, so there is no sample")
     rho = nonnegative("rho", rho)
+    field = {"cosine": _cosine_field, "l2": _l2_field}[one_of("cosine", "l2")("loss", loss)]
+    return _follow(lambda W, Phi: field(W, Phi, x, x1, stop_gradient), W0, Phi0, rho, times, rtol)
+
+
+def population_flow(
+    W0: Array,
+    Phi0: Array,
+    setting: Setting,
+    times: Sequence[float] | Array,
+    loss: Loss = "cosine",
+    rtol: float = 1e-8,
+) -> MatrixTrajectory:
+    """Eq. 3 for the expected loss over Gaussian data, with no sample: exact moments drive the cosine loss.
+
+    Arguments as for `gradient_flow`; the weight decay is ``setting.rho``. One evaluation costs O(h^3) (milliseconds at
+    h = 16). Raises ValueError for bad input, RuntimeError if the integration breaks down.
+
+    >>> run = population_flow(np.eye(2), np.eye(2, 3), Setting(h=2, d=3, rho=0.5), [0.0, 1.0])
+    >>> bool(np.allclose(run.W[-1], np.exp(-0.5) * np.eye(2)))   # equal modes only shrink
+    True
+    """
+    W0, Phi0 = setting.state(W0, Phi0)
+    if one_of("cosine", "l2")("loss", loss) == "cosine":
+        accuracy = max(1e-2 * rtol, 1e-12)
+        return _follow(
+            lambda W, Phi: cosine_field_expected(W, Phi, setting, accuracy), W0, Phi0, setting.rho, times, rtol
+        )
+    return _follow(lambda W, Phi: l2_field_expected(W, Phi, setting), W0, Phi0, setting.rho, times, rtol)
+
+
+def _follow(
+    field: Callable[[Array, Array], tuple[Array, Array]],
+    W0: Array,
+    Phi0: Array,
+    rho: float,
+    times: Sequence[float] | Array,
+    rtol: float,
+) -> MatrixTrajectory:
+    """Integrate dW/dt = field - rho W and the same for Phi."""
     positive("rtol", rtol)
     t = array("times", times, (None,))
     if len(t) < 2 or not (np.diff(t) > 0).all():
         raise ValueError("times: must be at least two increasing numbers")
-    field = {"cosine": cosine_field, "l2": l2_field}[one_of("cosine", "l2")("loss", loss)]
-
+    h, d = Phi0.shape
     evaluations = itertools.count(1)
 
     def velocity(time: float, y: Array) -> Array:
         if next(evaluations) > MAX_EVALUATIONS:
             raise RuntimeError(f"gradient flow stuck near t = {time:.6g}: a feature W Phi x is close to zero")
         W, Phi = y[: h * h].reshape(h, h), y[h * h :].reshape(h, d)
-        dW, dPhi = field(W, Phi, x, x1, stop_gradient)
+        dW, dPhi = field(W, Phi)
         return np.concatenate([(dW - rho * W).ravel(), (dPhi - rho * Phi).ravel()])
 
     y0 = np.concatenate([W0.ravel(), Phi0.ravel()])
@@ -178,7 +247,14 @@ def H_sample(W: Array, Phi: Array, x: Array, x1: Array) -> Array:
 
     >>> H_sample(np.eye(2), np.eye(2), np.array([[1.0, 0.0]]), np.array([[0.0, 2.0]])).tolist()
     [[0.0, 0.0], [1.0, 0.0]]
+
+    Raises ValueError for bad input and where a feature W Phi x or Phi x' is zero.
     """
+    return _H_sample(*_sample_with_directions(W, Phi, x, x1))
+
+
+def _H_sample(W: Array, Phi: Array, x: Array, x1: Array) -> Array:
+    """`H_sample` without checks, for inner loops."""
     omega, z1, _, _ = _directions(W, Phi, x, x1)
     cosine = np.sum(omega * z1, axis=1, keepdims=True)
     return (z1 - cosine * omega).T @ omega / len(x)
@@ -207,9 +283,12 @@ def estimate_H(W: Array, Phi: Array, setting: Setting, n: int, rng: np.random.Ge
     (2, 2)
     """
     W, Phi = setting.state(W, Phi)
+    norms(W, Phi)  # refuses a zero Phi or W Phi
     size = -(-positive_int("n", n) // _several("blocks", blocks))
     eye = np.eye(setting.h)
-    means = [H_sample(W, eye, *feature_views(Phi @ Phi.T, setting, size, rng)) for _ in range(blocks)]
+    with np.errstate(all="ignore"):
+        means = [_H_sample(W, eye, *feature_views(Phi @ Phi.T, setting, size, rng)) for _ in range(blocks)]
+    in_range("W, Phi", *means)
     return _from_blocks(np.array(means), size * blocks)
 
 
@@ -221,8 +300,11 @@ def estimate_gradient(
     Returns estimates for W and for Phi with standard errors from ``blocks`` block means.
     """
     W, Phi = setting.state(W, Phi)
+    norms(W, Phi)  # refuses a zero Phi or W Phi
     size = -(-positive_int("n", n) // _several("blocks", blocks))
-    pairs = [cosine_field(W, Phi, *views(setting, size, rng)) for _ in range(blocks)]
+    with np.errstate(all="ignore"):
+        pairs = [_cosine_field(W, Phi, *views(setting, size, rng)) for _ in range(blocks)]
+    in_range("W, Phi", *(part for pair in pairs for part in pair))
     return tuple(_from_blocks(np.array(part), size * blocks) for part in zip(*pairs))  # type: ignore[return-value]
 
 

@@ -10,7 +10,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from featnorm._validate import Array, array, between, nonnegative, positive, positive_int, symmetric
+from featnorm._validate import (
+    Array,
+    array,
+    between,
+    in_range,
+    nonnegative,
+    positive,
+    positive_int,
+    sample,
+    square,
+    symmetric,
+    weights,
+)
 
 
 @dataclass(frozen=True)
@@ -107,15 +119,20 @@ def feature_views(F: Array, setting: Setting, n: int, rng: np.random.Generator) 
 
 
 def _rows_over_norms(name: str, rows: Array) -> Array:
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    if not (norms > 0).all():
+    largest = np.abs(rows).max(axis=1, keepdims=True)
+    if not (largest > 0).all():
         raise ValueError(f"{name}: a feature vector is zero, so it has no direction")
-    return rows / norms
+    rows = rows / largest  # so that no square leaves the floating-point range
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
 def l2_loss(W: Array, Phi: Array, x: Array, x1: Array) -> float:
     """Eq. 1 on a sample: half the mean squared distance between W Phi x and Phi x'. Rows of x, x1 (n, d) are views."""
-    return float(0.5 * np.mean(np.sum((x @ (W @ Phi).T - x1 @ Phi.T) ** 2, axis=1)))
+    W, Phi, x, x1 = sample(W, Phi, x, x1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        loss = float(0.5 * np.mean(np.sum((x @ (W @ Phi).T - x1 @ Phi.T) ** 2, axis=1)))
+    in_range("W, Phi, x, x1", loss)
+    return loss
 
 
 def cosine_loss(W: Array, Phi: Array, x: Array, x1: Array) -> float:
@@ -126,8 +143,11 @@ def cosine_loss(W: Array, Phi: Array, x: Array, x1: Array) -> float:
     >>> cosine_loss(np.eye(2), np.eye(2), np.array([[1.0, 0.0]]), np.array([[3.0, 0.0]]))
     -1.0
     """
-    omega = _rows_over_norms("W Phi x", x @ (W @ Phi).T)
-    z1 = _rows_over_norms("Phi x'", x1 @ Phi.T)
+    W, Phi, x, x1 = sample(W, Phi, x, x1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        u, v = x @ (W @ Phi).T, x1 @ Phi.T
+    in_range("W, Phi, x, x1", u, v)
+    omega, z1 = _rows_over_norms("W Phi x", u), _rows_over_norms("Phi x'", v)
     return float(-np.mean(np.sum(omega * z1, axis=1)))
 
 
@@ -185,22 +205,34 @@ def norms(W: Array, Phi: Array) -> Norms:
     >>> norms(np.eye(4), np.eye(4))
     Norms(N_Phi=2.0, N_Psi=2.0, N_x=1.0)
     """
-    Psi = W @ Phi
-    N_Phi, N_Psi = float(np.linalg.norm(Phi)), float(np.linalg.norm(Psi))
-    overlap = float(np.sum(Phi * Psi))
+    W, Phi = weights(W, Phi)
+    with np.errstate(over="ignore", invalid="ignore"):
+        Psi = W @ Phi
+        N_Phi, N_Psi = float(np.linalg.norm(Phi)), float(np.linalg.norm(Psi))
+        overlap = float(np.sum(Phi * Psi))
     return Norms(N_Phi, N_Psi, float(np.clip(overlap / (N_Phi * N_Psi), -1.0, 1.0)) if N_Phi * N_Psi else np.nan)
+
+
+def _unit(name: str, A: Array, what: str) -> Array:
+    """A over its largest entry, so that no product of two entries leaves the floating-point range."""
+    if not A.any():
+        raise ValueError(f"{name}: is zero, so it has no {what} to measure")
+    return A / np.abs(A).max()
 
 
 def effective_rank(A: Array) -> float:
     """Participation ratio (tr A)^2 / ||A||_F^2 of a positive semi-definite matrix: from 1 (one mode) to h (all equal).
 
+    Raises ValueError where A is zero, not symmetric or of a trace that is not positive.
+
     >>> effective_rank(np.diag([1.0, 1.0, 0.0]))
     2.0
     """
-    size = float(np.sum(A**2))
-    if size == 0.0:
-        raise ValueError("A: is zero, so it has no rank to measure")
-    return float(np.trace(A) ** 2 / size)
+    A = _unit("A", symmetric("A", A), "rank")
+    trace = float(np.trace(A))
+    if trace <= 0.0:
+        raise ValueError("A: its trace is not positive, so it is not positive semi-definite")
+    return float(trace**2 / np.sum(A**2))
 
 
 def asymmetry(W: Array) -> float:
@@ -211,10 +243,8 @@ def asymmetry(W: Array) -> float:
     >>> asymmetry(np.array([[0.0, 1.0], [-1.0, 0.0]]))
     1.0
     """
-    size = float(np.linalg.norm(W))
-    if size == 0.0:
-        raise ValueError("W: is zero, so it has no asymmetry to measure")
-    return float(np.linalg.norm(W - W.T) / (2.0 * size))
+    W = _unit("W", square("W", W), "asymmetry")
+    return float(np.linalg.norm(W - W.T) / (2.0 * np.linalg.norm(W)))
 
 
 def commutator(F: Array, W: Array) -> float:
@@ -225,6 +255,9 @@ def commutator(F: Array, W: Array) -> float:
     >>> commutator(np.diag([1.0, 2.0]), np.diag([3.0, 4.0]))
     0.0
     """
+    F = square("F", F)
+    W = array("W", W, F.shape)
+    F, W = _unit("F", F, "commutator"), _unit("W", W, "commutator")
     FW, WF = F @ W, W @ F
     size = float(np.linalg.norm(FW) + np.linalg.norm(WF))
     if size == 0.0:

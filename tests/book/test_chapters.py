@@ -20,7 +20,10 @@ import yaml
 from book_tools import CHAPTERS, ROOT, Scraps, code_cells, is_parameters, scraps, source
 
 from featnorm.claims import CHECKS, REGISTRY
+from featnorm.eigen_flow import terminal_state
+from featnorm.matrix_flow import unclock
 from featnorm.setting import Norms, Setting, effective_rank, initialize, norms
+from featnorm.surveys import commuting_start
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,24 @@ def check_eigenvalues(found: Scraps, given: dict[str, Any]) -> None:
     assert found.glued["extinct"] == 2
 
 
+def check_exact_moments(found: Scraps, given: dict[str, Any]) -> None:
+    """The exact flow keeps the norm law; the orders of the closures in an aligned state; a run of this length."""
+    assert found.glued["exact drift"] < 1e-5
+    assert found.glued["aligned second_order"] < found.glued["aligned leading"] < found.glued["aligned paper"]
+    assert 0 < found.glued["paper end"] <= float(unclock(given["s_end"], given["rho"]))
+
+
+def check_survivors(found: Scraps, given: dict[str, Any]) -> None:
+    """The prediction is the one for the start of these sizes and this seed."""
+    setting = Setting(given["h"], 2 * given["h"], 1.0, given["rho"])
+    w, phi = commuting_start(setting, np.random.default_rng(given["seed"]))
+    end = terminal_state(w, phi)
+    assert found.glued["survivors"] == int(np.sum(end.phi > 0))
+    assert found.glued["w_bar"] == pytest.approx(end.w_bar, rel=1e-12)
+    assert 0 <= found.glued["distance"] <= 2
+    assert found.claims["beyond-survivors"]["evidence"]["kind"] == "archived"
+
+
 def check_first_run(found: Scraps, given: dict[str, Any]) -> None:
     """The norm law at the end of a run of this length, and regimes that follow from the glued ratio."""
     # 3 steps an epoch at smoke scale; momentum 0.9 multiplies time by ten; the annealed rates have mean (E + 1) / 2E.
@@ -96,6 +117,8 @@ CASES: dict[str, Case] = {
     "model": Case({"h": 8, "d": 24, "sigma2": 2.0, "rho": 0.01, "seed": 5}, ("sigma2", 0), check_model),
     "gradient_flow": Case({"rho": 0.8, "h": 7, "seed": 2}, ("h", 0), check_gradient_flow),
     "eigenvalues": Case({"rho": 0.05, "N_Phi": 2.0, "N_x": 0.5, "seed": 4}, ("N_x", 1.5), check_eigenvalues),
+    "exact_moments": Case({"h": 12, "rho": 0.01, "s_end": 400.0, "seed": 2}, ("s_end", 0), check_exact_moments),
+    "survivors": Case({"h": 10, "rho": 0.05, "seed": 3}, ("h", 2.5), check_survivors),
     "first_run": Case(
         {"rho": 0.05, "h": 12, "d": 40, "lr": 0.05, "batch": 128, "epochs": 30, "seed": 1},
         ("rho", -0.1),

@@ -8,10 +8,17 @@ import numpy as np
 
 from featnorm.claims.model import Check, Evidence, t_threshold
 from featnorm.collapse import measure
+from featnorm.normalized_moments import matrix_moments
 from featnorm.scale import Scale
-from featnorm.setting import Setting, cosine_loss, cosine_loss_equal_modes, l2_loss, l2_loss_expected, views
+from featnorm.setting import Setting, cosine_loss, l2_loss, l2_loss_expected, views
 
 BLOCKS = 64
+
+#: The state in which both losses are checked: fixed, so that every wrong variant is far off whatever the seed; W is not
+#: symmetric, does not commute with F, and is far from the identity.
+STATE_SETTING = Setting(h=3, d=5, sigma2=0.5)
+STATE_W = np.array([[1.5, 0.8, 0.0], [-0.4, 0.5, 0.9], [0.3, -0.7, 1.1]])
+STATE_PHI = np.array([[1.0, 0.2, 0.0, -0.3, 0.5], [0.0, 1.2, 0.4, 0.0, -0.6], [0.3, 0.0, 0.7, 0.2, 0.1]])
 _SOURCE = "Student quantile of the block means, false alarm 1e-6"
 
 
@@ -22,25 +29,20 @@ def _block_z(draw: Callable[[], float], truth: float) -> float:
 
 
 def check_eq_1(loss: Callable[..., float], scale: Scale, seed: int) -> Evidence:
-    """The L2 loss on samples against its expectation in closed form, for a W that is not symmetric."""
+    """The L2 loss on samples against its expectation in closed form, in the fixed state."""
     rng = np.random.default_rng(seed)
-    setting = Setting(h=3, d=5, sigma2=0.5)
-    # Near the identity, so that tr(Psi Phi^T), by which several wrong losses differ from the right one, is not small.
-    W, Phi = np.eye(3) + 0.3 * rng.standard_normal((3, 3)), rng.standard_normal((3, 5))
     n = scale.pick(smoke=2_000, book=20_000, full=200_000)
-    statistic = _block_z(lambda: loss(W, Phi, *views(setting, n, rng)), l2_loss_expected(W, Phi, setting))
+    truth = l2_loss_expected(STATE_W, STATE_PHI, STATE_SETTING)
+    statistic = _block_z(lambda: loss(STATE_W, STATE_PHI, *views(STATE_SETTING, n, rng)), truth)
     return Evidence(statistic, t_threshold(1, BLOCKS), _SOURCE, "numerical", n * BLOCKS, seed)
 
 
 def check_eq_2(loss: Callable[..., float], scale: Scale, seed: int) -> Evidence:
-    """The cosine loss on samples against the closed form for three equal modes; W and Phi are scaled at will."""
+    """The cosine loss on samples against its exact expectation by quadrature, in the fixed state."""
     rng = np.random.default_rng(seed)
-    setting = Setting(h=3, d=7, sigma2=0.5)
-    rows = np.linalg.qr(rng.standard_normal((7, 3)))[0].T  # orthonormal rows, so that F is a multiple of the identity
+    truth = -matrix_moments(STATE_W, STATE_PHI @ STATE_PHI.T, STATE_SETTING).cosine
     n = scale.pick(smoke=2_000, book=20_000, full=200_000)
-    statistic = _block_z(
-        lambda: loss(1.7 * np.eye(3), 0.3 * rows, *views(setting, n, rng)), cosine_loss_equal_modes(3, setting)
-    )
+    statistic = _block_z(lambda: loss(STATE_W, STATE_PHI, *views(STATE_SETTING, n, rng)), truth)
     return Evidence(statistic, t_threshold(1, BLOCKS), _SOURCE, "numerical", n * BLOCKS, seed)
 
 
@@ -54,13 +56,15 @@ def check_collapse_metrics(pattern: np.ndarray, scale: Scale, seed: int) -> Evid
     d = 4
     x = rng.standard_normal((scale.pick(2_000, 20_000, 200_000), d))
     states = [(1e-6 * np.eye(d), x), (np.diag([1.0, 0.0, 0.0, 0.0]), x), (np.eye(d), x + 1e4)]
-    seen = []
+    seen, centred = [], 0
     for Phi, inputs in states:
         found = measure(Phi, inputs)
         seen.append([found.size < 1e-3, found.rank < 1 + 1e-3, found.spread < 1e-3])
-    return Evidence(
-        float(np.sum(np.array(seen) != pattern)), 0.0, "each of nine answers must agree", "numerical", len(x), seed
-    )
+        # For centred inputs E z = 0, so the spread is 1 up to ||mean z||^2, whose expectation is 1 / n.
+        centred += inputs is x and not 1.0 - 100.0 / len(x) < found.spread <= 1.0
+    wrong = float(np.sum(np.array(seen) != pattern) + centred)
+    source = "nine answers must agree, and the spread of centred inputs be 1 within 100 / n"
+    return Evidence(wrong, 0.0, source, "numerical", len(x), seed)
 
 
 _one_sided = np.eye(3, dtype=bool)
@@ -82,6 +86,9 @@ CHECKS: dict[str, Check] = {
         wrong={
             "plus instead of minus": lambda W, Phi, x, x1: -cosine_loss(W, Phi, x, x1),
             "views of different anchors": lambda W, Phi, x, x1: cosine_loss(W, Phi, x, np.roll(x1, 1, axis=0)),
+            "W left out": lambda W, Phi, x, x1: cosine_loss(np.eye(3), Phi, x, x1),
+            "W transposed": lambda W, Phi, x, x1: cosine_loss(W.T, Phi, x, x1),
+            "W on the target side too": lambda W, Phi, x, x1: cosine_loss(np.eye(3), W @ Phi, x, x1),
             "target not normalised": lambda W, Phi, x, x1: _half_normalised(W, Phi, x, x1),
         },
     ),

@@ -1622,13 +1622,31 @@ STATEMENTS: tuple[Claim, ...] = (
             zero matrix for $\hat H$.
             """),
         restored="exact",
-        chapter="eigenvalues",
+        chapter="exact_moments",
         uses=("lemma-4", "beyond-exact-moments"),
         nearest="Lemma 4 of {cite:t}`bao2023`, with its additive remainder.",
         new=(
-            "The relative form, measured by Monte Carlo in two kinds of state. It fails where all "
+            "The relative form, measured against the exact moments in two kinds of state. It fails where all "
             "eigenvalues are equal, because the exact term is then zero."
         ),
+    ),
+    Claim(
+        id="beyond-middle-term",
+        kind="beyond",
+        name="Middle term",
+        title="Lemma 4's middle term helps early and hurts late",
+        place="not in the paper",
+        statement=_text(r"""
+            The middle term of $\hat H$ is of relative order $1/h$, the order of what Lemma 4 neglects, so no limit
+            $h\to\infty$ can see it: with any factor before it the relative error still tends to zero. At finite $h$
+            it can be seen. In states as at initialisation $\norm{H-\hat H}_F$ is smaller with the middle term than
+            without it; in aligned states it is larger.
+            """),
+        restored="exact",
+        chapter="exact_moments",
+        uses=("lemma-4", "beyond-consistent-closure", "beyond-exact-moments"),
+        nearest="Lemma 4 of {cite:t}`bao2023`, whose closure contains the term.",
+        new="What the term is worth, in which phase of training, measured against the exact moments.",
     ),
     Claim(
         id="beyond-consistent-closure",
@@ -1710,8 +1728,8 @@ STATEMENTS: tuple[Claim, ...] = (
         chapter="eigenvalues",
         uses=("eq-7",),
         nearest=(
-            "{cite:t}`bao2023` reads the regimes from plots (Section 5.2, Appendix C); the fold itself is textbook "
-            "material {cite:p}`strogatz2015`."
+            "{cite:t}`bao2023` reads the regimes from plots and finds the roots at $\\rho=0$, $N_\\times=0$ (Section 5.2, "
+            "Appendix C); the fold itself is textbook material {cite:p}`strogatz2015`."
         ),
         new=(
             "The classification, by Descartes' rule of signs, for every sign of $N_\\times$, and the curve in closed "
@@ -1752,6 +1770,30 @@ STATEMENTS: tuple[Claim, ...] = (
         new=(
             "Which modes survive, and at what size, from the initial state: a water-filling rule. Negative eigenvalues "
             "may cross zero and survive; large positive ones may die."
+        ),
+    ),
+    Claim(
+        id="beyond-survivors",
+        kind="beyond",
+        name="Surviving set",
+        title="who survives the exact flow, one order further",
+        place="not in the paper",
+        statement=_text(r"""
+            Take $\bar w$, $c_j$ and $b_k=\varphi_k(\infty)/\sum_i\varphi_i(\infty)$ from the leading-order terminal
+            state. To the next order in $1/h$, mode $j$ survives the exact flow from a commuting start if and only if
+
+            $$
+            \bar w^2\Big(1+2(1-a^{-2})\sum_kb_k^2\Big)+c_j>0\quad\text{and}\quad(w_j(0)>0\text{ or }c_j>0),
+            \qquad a=1+\sigma^2.
+            $$
+            """),
+        restored="exact",
+        chapter="survivors",
+        uses=("beyond-terminal-state", "beyond-consistent-closure", "beyond-exact-moments"),
+        nearest=("{cite:t}`halvagal2023` find for the cosine loss that the surviving eigenvalues become equal."),
+        new=(
+            "The border between survivors and dead modes, and how well it sorts the modes of the exact flow. The shift "
+            "of the common level that the same order brings is neglected."
         ),
     ),
     Claim(

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binomtest
 
+from featnorm import results
 from featnorm._validate import Array
-from featnorm.claims.model import Check, Evidence
+from featnorm.claims.model import FALSE_ALARM, Check, Evidence
 from featnorm.eigen_flow import integrate, terminal_state, water_level
 from featnorm.scale import Scale
 from featnorm.setting import Setting
@@ -50,6 +54,69 @@ def check_terminal_state(predict: Prediction, scale: Scale, seed: int) -> Eviden
     return Evidence(worst, 1e-7, source, "numerical", len(runs), seed)
 
 
+# --- Who survives the exact flow -------------------------------------------------------------------------------------
+
+#: Sizes of the archived surveys (`featnorm.surveys.terminal_states`).
+SURVEYED = (12, 24, 48)
+
+
+def surviving(w: Array, phi: Array, a: float, strength: float = 2.0) -> NDArray[np.bool_]:
+    """Which modes survive by the claim; ``strength`` is the 2 in its border, 0 the leading order. Shape (h,)."""
+    end = terminal_state(w, phi)
+    c, b = phi - w**2, end.phi / end.phi.sum()
+    return (end.w_bar**2 * (1 + strength * (1 - a**-2) * (b @ b)) + c > 0) & ((w > 0) | (c > 0))
+
+
+@lru_cache
+def exactly_right(h: int, strength: float) -> NDArray[np.bool_]:
+    """For every start of the archived survey of size h, whether the predicted set of survivors is exactly right."""
+    arrays = results.load(f"terminal-state-h{h}").arrays
+    # A mode counts as alive above a millionth of the mean: by then dead ones have fallen by many orders more.
+    alive = arrays["phi"] > 1e-6 * arrays["phi0"].mean(axis=1, keepdims=True)
+    predicted = [surviving(w, phi, 2.0, strength) for w, phi in zip(arrays["w0"], arrays["phi0"])]
+    return (alive == np.array(predicted)).all(axis=1)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How often the surviving set of an archived survey is predicted exactly, and where the survey comes from."""
+
+    starts: int
+    leading: int
+    corrected: int
+    seed: int
+    commit: str
+    stale: bool
+
+
+def survivor_scores(h: int) -> Scores:
+    """The scores of the archived survey of size h."""
+    archive = results.load(f"terminal-state-h{h}")
+    right = [exactly_right(h, strength) for strength in (0.0, 2.0)]
+    return Scores(
+        len(right[0]),
+        int(right[0].sum()),
+        int(right[1].sum()),
+        archive.manifest["seed"],
+        archive.manifest["commit"],
+        archive.stale,
+    )
+
+
+def check_survivors(strength: float, scale: Scale, seed: int) -> Evidence:
+    """Does the corrected border sort the modes better than the leading one? A sign test over the archived starts.
+
+    Counted are starts whose set one rule gets exactly right and the other does not. If the two were equally good, the
+    better one would win each with probability one half; the statistic is the probability of so many wins.
+    """
+    leading = np.concatenate([exactly_right(h, 0.0) for h in SURVEYED])
+    other = np.concatenate([exactly_right(h, strength) for h in SURVEYED])
+    wins, losses = int(np.sum(other & ~leading)), int(np.sum(leading & ~other))
+    p_value = float(binomtest(wins, wins + losses, alternative="greater").pvalue) if wins + losses else 1.0
+    source = "sign test, false alarm 1e-6"
+    return Evidence(p_value, FALSE_ALARM, source, "archived", len(leading), 0, numbers={"wins": wins, "losses": losses})
+
+
 CHECKS: dict[str, Check] = {
     "beyond-terminal-state": Check(
         check_terminal_state,
@@ -59,6 +126,15 @@ CHECKS: dict[str, Check] = {
             "half the offset": level_rule(offset=0.5),
             "the offset with the wrong sign": level_rule(offset=-1.0),
             "all modes end equal": lambda w, phi: np.full(len(phi), phi.mean()),
+        },
+    ),
+    "beyond-survivors": Check(
+        check_survivors,
+        claimed=2.0,
+        wrong={
+            "the leading order": 0.0,
+            "the correction with the wrong sign": -2.0,
+            "the correction ten times as large": 20.0,
         },
     ),
 }

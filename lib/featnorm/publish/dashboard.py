@@ -42,13 +42,12 @@ def table_html(claims: Sequence[Claim], results: Results, link: Link) -> str:
         cells = (
             f'<a href="{escape(link(claim.id))}">{escape(claim.name)}</a>',
             outcome_badge(outcome_of(claim, results)),
-            escape(claim.title),
+            f'{escape(claim.title)} <span class="featnorm-provenance">({escape(claim.place)})</span>',
             escape(claim.restored),
-            escape(claim.place),
             found,
         )
         rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-    columns = ("Claim", "Outcome", "About", "Formula", "Place", "Evidence")
+    columns = ("Claim", "Outcome", "About", "Formula", "Evidence")
     head = "".join(f'<th scope="col">{name}</th>' for name in columns)
     return (
         '<div class="featnorm-scroll" tabindex="0" role="region" aria-label="Table of claims, may scroll sideways">'

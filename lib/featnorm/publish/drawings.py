@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from featnorm._validate import Array
-from featnorm.eigen_flow import EigenTrajectory, parabola_velocity
+from featnorm.eigen_flow import EigenTrajectory, TerminalState, parabola_velocity
 from featnorm.equilibria import Intervals, equilibria
 from featnorm.matrix_flow import MatrixTrajectory, clock
+from featnorm.normalized_moments import matrix_moments
 from featnorm.publish.figure import COLOURS, DASHES, RAMP, drawing, glue_figure
-from featnorm.setting import Norms, Setting, cosine_loss
+from featnorm.setting import Norms, Setting
 
 Flows = Mapping[float, MatrixTrajectory]
 
@@ -25,23 +26,23 @@ def sizes(run: MatrixTrajectory) -> Array:
     return size / size[0]
 
 
-def agreements(run: MatrixTrajectory, x: Array, x1: Array) -> Array:
-    """The mean cosine of prediction and target along a run, minus the loss of Eq. 2: a scale-free measure."""
-    return np.array([-cosine_loss(W, Phi, x, x1) for W, Phi in zip(run.W, run.Phi)])
+def agreements(run: MatrixTrajectory, setting: Setting) -> Array:
+    """The mean cosine of prediction and target along a run, for Gaussian data: minus the loss of Eq. 2, exactly."""
+    return np.array([matrix_moments(W, Phi @ Phi.T, setting).cosine for W, Phi in zip(run.W, run.Phi)])
 
 
-def front_page(cosine: Flows, l2: Flows, x: Array, x1: Array, made_by: str) -> None:
+def front_page(cosine: Flows, l2: Flows, setting: Setting, made_by: str) -> None:
     """``fig-front``: size, agreement against time, agreement against the clock; one line style a weight decay."""
     with drawing(1, 3, width=8.4, height=3.3) as (fig, (left, middle, right)):
         # In the last panel the curves cover one another: drawn from wide to narrow, all of them can be seen.
         for (rho, run), dash, lw, alpha in zip(cosine.items(), DASHES, (7.0, 4.0, 1.4), (0.3, 0.5, 1.0)):
             left.plot(run.t, sizes(run), color=COLOURS["cosine"], ls=dash, label=f"cosine, ρ = {rho:g}")
-            agreement = agreements(run, x, x1)
+            agreement = agreements(run, setting)
             middle.plot(run.t, agreement, color=COLOURS["cosine"], ls=dash)
             right.plot(1 + clock(run.t, rho), agreement, color=COLOURS["cosine"], lw=lw, alpha=alpha)
         for (rho, run), dash in zip(l2.items(), DASHES):
             left.plot(run.t, sizes(run), color=COLOURS["l2"], ls=dash, label=f"L2, ρ = {rho:g}")
-            middle.plot(run.t, agreements(run, x, x1), color=COLOURS["l2"], ls=dash)
+            middle.plot(run.t, agreements(run, setting), color=COLOURS["l2"], ls=dash)
         left.set(yscale="log", xlabel="time t", title="Size of Φ")
         middle.set(xlabel="time t", title="Agreement of views")
         right.set(xscale="log", xlabel="1 + clock s(t)", title="Cosine, by the clock")
@@ -52,10 +53,11 @@ def front_page(cosine: Flows, l2: Flows, x: Array, x1: Array, made_by: str) -> N
             fig,
             "fig-front",
             f"Three panels for weight decays {decays}. Left: under the cosine loss the size of Phi falls "
-            "exponentially, under the L2 loss it settles for the weakest decay and falls towards zero for the "
-            "strongest. Middle: under the cosine loss the agreement of the two views rises to the same height for "
-            "every decay, soonest for the strongest; under the L2 loss the strongest decay stops it early. Right: "
-            "against the clock, the three cosine curves lie on one another.",
+            f"exponentially. Under the L2 loss it ends at {', '.join(f'{sizes(run)[-1]:.1g}' for run in l2.values())} "
+            "of its start. Middle: under the cosine loss the agreement of the two views rises to the same height for "
+            "every decay, soonest for the strongest; under the L2 loss it rises at once and ends at "
+            f"{', '.join(f'{agreements(run, setting)[-1]:.3f}' for run in l2.values())}. Right: against the clock, the "
+            "three cosine curves lie on one another.",
             made_by,
         )
 
@@ -229,5 +231,71 @@ def first_run_intervals(run, intervals: Intervals, made_by: str) -> None:  # typ
             "fig-run-intervals",
             f"Eigenvalues of W against the step over the regions of Eq. 7: {emerges}. The largest eigenvalue goes from "
             f"{run.eig_W[0, 0]:.2g} to {run.eig_W[-1, 0]:.2g}; the stable point ends at {intervals.high[-1]:.2g}.",
+            made_by,
+        )
+
+
+_CLOSURES = {
+    "exact": ("exact", COLOURS["W"], "-", "o"),
+    "leading": ("leading order", COLOURS["leading"], "--", "s"),
+    "paper": ("Lemma 4", COLOURS["paper"], "-", "o"),
+    "second_order": ("consistent", COLOURS["Psi"], ":", "^"),
+}
+
+
+def closure_orders(sizes_h: Sequence[int], errors: Mapping[tuple[str, str], Sequence[float]], made_by: str) -> None:
+    """``fig-orders``: relative error against h; one panel a kind of state, one line a closure."""
+    kinds = list(dict.fromkeys(kind for kind, _ in errors))
+    with drawing(1, len(kinds), width=7.6, height=3.4, sharey=True) as (fig, axes):
+        for axis, kind in zip(axes, kinds):
+            for (where, closure), values in errors.items():
+                if where == kind:
+                    label, colour, dash, marker = _CLOSURES[closure]
+                    axis.plot(sizes_h, values, color=colour, ls=dash, marker=marker, label=label)
+            axis.set(xscale="log", yscale="log", xlabel="h", title=f"States: {kind}")
+            axis.set_xticks(list(sizes_h), [str(h) for h in sizes_h], minor=False)
+            axis.minorticks_off()
+        axes[0].set_ylabel("relative error of H")
+        fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+        words = "; ".join(f"{kind}, {_CLOSURES[closure][0]}: {v[-1]:.1e}" for (kind, closure), v in errors.items())
+        alt = f"Relative error against h on logarithmic axes, falling lines. At h = {sizes_h[-1]}: {words}."
+        glue_figure(fig, "fig-orders", alt, made_by)
+
+
+def closure_sizes(curves: Mapping[str, tuple[Array, Array]], made_by: str) -> None:
+    """``fig-sizes``: the norm of Phi over its start against time, one line a closure."""
+    with drawing(width=6.4, height=3.2) as (fig, axis):
+        # Three of the curves lie on one another: from wide to narrow, all of them can be seen.
+        for (closure, (t, size)), lw in zip(curves.items(), (7.0, 4.0, 2.0, 2.0)):
+            label, colour, dash, _ = _CLOSURES[closure]
+            axis.plot(1 + t, size, color=colour, ls=dash, lw=lw, alpha=0.8, label=label)
+        axis.set(xscale="log", xlabel="1 + time t", ylabel="‖Φ‖ over its start", ylim=(0, None))
+        axis.legend(loc="lower left")
+        words = "; ".join(
+            f"{_CLOSURES[name][0]}: {size[-1]:.2g} at t = {t[-1]:.0f}" for name, (t, size) in curves.items()
+        )
+        glue_figure(fig, "fig-sizes", f"Norm of Phi over its start against time. At the end, {words}.", made_by)
+
+
+def survivors(run: EigenTrajectory, end: TerminalState, rho: float, made_by: str) -> None:
+    """``fig-survivors``: scale-free eigenvalues by the clock, and the final phi against the prediction."""
+    with drawing(1, 2, width=7.8, height=3.6) as (fig, (left, right)):
+        s, grown = 1 + clock(run.t, rho), np.exp(rho * run.t)
+        alive = end.phi > 0
+        left.plot(s, grown[:, None] * run.w[:, ~alive], color=COLOURS["neutral"], lw=1.0)
+        left.plot(s, grown[:, None] * run.w[:, alive], color=COLOURS["W"], lw=1.2)
+        left.axhline(end.w_bar, color=COLOURS["Phi"], ls="--")
+        left.set(xscale="log", xlabel="1 + clock s", title="Eigenvalues of W, scale-free")
+        final = grown[-1] ** 2 * run.phi[-1]
+        top = 1.05 * max(final.max(), end.phi.max())
+        right.plot([0, top], [0, top], color=COLOURS["neutral"], lw=1.0)
+        right.plot(end.phi, final, "o", color=COLOURS["Phi"], ms=5)
+        right.set(xlabel="φ predicted from the start", ylabel="φ of the exact flow", title="Terminal state")
+        glue_figure(
+            fig,
+            "fig-survivors",
+            f"Left: {alive.sum()} eigenvalues run together at {end.w_bar:.2f}, {(~alive).sum()} others stop elsewhere. "
+            f"Right: the final phi of the exact flow lie close to the diagonal of the prediction; the largest is "
+            f"{final.max():.2f}.",
             made_by,
         )

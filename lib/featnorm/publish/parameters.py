@@ -6,8 +6,10 @@ chapter checks its parameters itself, in the cell after the one tagged ``paramet
 
 from __future__ import annotations
 
+import ast
 import difflib
-from collections.abc import Callable, MutableMapping
+import re
+from collections.abc import Callable, Iterator, MutableMapping
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -17,17 +19,52 @@ __all__ = ["between", "checked", "natural", "nonnegative", "one_of", "positive",
 
 Rule = Callable[[str, Any], Any]
 
-# IPython's history. Its other public names (get_ipython, open, exit, quit) are functions, which a parameter never is.
-_IPYTHON = {"In", "Out"}
+# What IPython puts into a kernel's namespace, besides modules, and the types it may have there.
+_IPYTHON: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("In", "_ih", "_dh"), list),
+    **dict.fromkeys(("Out", "_oh"), dict),
+    **dict.fromkeys(("_i", "_ii", "_iii"), str),
+    **dict.fromkeys(("_", "__", "___", "exit", "quit", "open", "get_ipython"), object),
+    **dict.fromkeys(("__name__", "__doc__", "__package__", "__loader__", "__spec__"), object),
+    **dict.fromkeys(("__builtin__", "__builtins__", "__file__", "__annotations__", "_exit_code"), object),
+}
+_NUMBERED = re.compile(r"_i?\d+")  # _1, _i1: results and inputs of cells
 _CHECKED = "_featnorm_parameters_checked"
+
+
+def _is_expected(name: str, value: Any) -> bool:
+    """Whether a name beside the parameters is IPython's own, a module, or a function or class of this package."""
+    if name in _IPYTHON:
+        return isinstance(value, _IPYTHON[name])
+    if _NUMBERED.fullmatch(name) or isinstance(value, ModuleType):
+        return True
+    return callable(value) and str(getattr(value, "__module__", "")).partition(".")[0] == "featnorm"
+
+
+def _assigned_before(namespace: MutableMapping[str, Any]) -> Iterator[str]:
+    """Names that earlier cells assign: some are seen only here, since IPython or an import then took the name over."""
+    history = namespace.get("In")
+    for cell in history[:-1] if isinstance(history, list) else ():
+        try:
+            statements = ast.parse(cell).body
+        except SyntaxError:
+            continue
+        for statement in statements:
+            if isinstance(statement, ast.Assign | ast.AnnAssign):
+                yield from (node.id for node in ast.walk(statement) if _is_target(node))
+
+
+def _is_target(node: ast.AST) -> bool:
+    return isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
 
 
 def checked(namespace: MutableMapping[str, Any], **rules: Rule) -> SimpleNamespace:
     """The chapter's parameters, each passed through its rule.
 
-    The parameters cell is the first of a chapter, so at the first call every plain value in ``namespace`` (the
-    chapter's ``globals()``) is a parameter; one without a rule is a misspelt name that papermill injected. Later calls
-    in the same kernel, when a reader runs a cell again, do not look for such names, since the chapter has made its own.
+    The parameters cell is the first of a chapter, so at the first call every name in ``namespace`` (the chapter's
+    ``globals()``) is a parameter, unless it is IPython's own, a module, or a function or class of featnorm; one without
+    a rule is a misspelt name that papermill injected. Later calls in the same kernel, when a reader runs a cell again,
+    do not look for such names, since the chapter has made its own.
 
     Parameters
     ----------
@@ -50,10 +87,9 @@ def checked(namespace: MutableMapping[str, Any], **rules: Rule) -> SimpleNamespa
     """
     valid = "the parameters are " + ", ".join(f"{name} = {namespace.get(name, 'not set')!r}" for name in rules)
     if _CHECKED not in namespace:
-        for name, value in namespace.items():
-            if name in rules or name in _IPYTHON or name.startswith("_") or isinstance(value, ModuleType):
-                continue
-            if callable(value):  # imported functions, this one among them
+        found = [name for name, value in namespace.items() if not _is_expected(name, value)]
+        for name in (*found, *_assigned_before(namespace)):
+            if name in rules:
                 continue
             close = difflib.get_close_matches(name, rules, n=1)
             hint = f" (did you mean {close[0]!r}?)" if close else ""
