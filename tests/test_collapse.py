@@ -111,5 +111,5 @@ def test_measure_wants_real_numbers(bad):
 
 
 def test_a_size_beyond_the_range_is_refused():
-    with pytest.raises(ValueError, match="^Phi: too large"):
+    with pytest.raises(ValueError, match=r"^Phi: too large"):
         measure(np.full((2, 2), 1.5e308), np.eye(2))

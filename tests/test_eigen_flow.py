@@ -388,7 +388,7 @@ def test_modes_are_refused(call, w, phi, words):
 
 @pytest.mark.parametrize("name", [name for name in MODE_CALLS if name != "mode_norms"])
 def test_number_of_modes_is_that_of_the_setting(name):
-    with pytest.raises(ValueError, match=r"^w: has shape \(5,\), must have shape \(2,\)"):
+    with pytest.raises(ValueError, match=r"^w: has shape \(5,\), must have shape \(2\)"):
         MODE_CALLS[name](np.ones(5), np.ones(5))
 
 
@@ -400,7 +400,7 @@ def test_number_of_modes_is_that_of_the_setting(name):
         ("1", FROZEN, "^w: must be an array of real numbers"),
         (1j, FROZEN, "^w: must be an array of real numbers"),
         (1e60, FROZEN, "^w, N: too large"),
-        (1.0, Norms(1e308, 1.0, 1.0), "^w, N: too large"),
+        (1.0, Norms(1e308, 1e100, 1.0), "^w, N: too large"),
         (1.0, Norms(1.0, 1e-200, 1.0), "^w, N: too large"),
     ],
 )

@@ -352,7 +352,7 @@ def test_extreme_norms_are_refused(N, rho, words):
             call(N, setting)
 
 
-@pytest.mark.parametrize("N_Phi, N_Psi", itertools.product((1e-100, 1.0, 1e100), repeat=2))
+@pytest.mark.parametrize("N_Phi, N_Psi", list(itertools.product((1e-100, 1.0, 1e100), repeat=2)))
 @pytest.mark.parametrize("N_x", [-1.0, 0.0, 1.0])
 @pytest.mark.parametrize("ratio, count", [(0.0, 3), (0.5, 4), (2.0, 2)])
 def test_norms_up_to_the_bounds_work(N_Phi, N_Psi, N_x, ratio, count):
@@ -362,5 +362,5 @@ def test_norms_up_to_the_bounds_work(N_Phi, N_Psi, N_x, ratio, count):
 
 @pytest.mark.parametrize("bad", [math.nan, [1.0, math.inf], "1", 1j, 1e200])
 def test_l2_velocity_refuses(bad):
-    with pytest.raises(ValueError, match="^w: "):
+    with pytest.raises(ValueError, match=r"^w: "):
         l2_velocity(bad, Setting(h=1, d=1))

@@ -669,7 +669,7 @@ def test_fields_refuse_zero_features(call, which):
 
 @pytest.mark.parametrize("call", [cosine_field, l2_field, H_sample])
 def test_fields_refuse_features_beyond_the_range(call):
-    with pytest.raises(ValueError, match="^W, Phi, x, x1: too large"):
+    with pytest.raises(ValueError, match=r"^W, Phi, x, x1: too large"):
         call(EYE2, 1e200 * EYE2, 1e200 * EYE2, EYE2)
 
 

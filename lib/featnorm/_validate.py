@@ -74,8 +74,9 @@ def array(name: str, value: ArrayLike, shape: tuple[int | None, ...] | None) -> 
     """A finite float64 array of the given shape; None stands for any length, or for any shape."""
     try:
         raw = np.asarray(value)
-        real = all(isinstance(v, numbers.Real) for v in raw.flat) if raw.dtype.kind == "O" else raw.dtype.kind in "biuf"
-        if not real:  # NumPy would drop imaginary parts, and read text and dates as numbers
+        plain = raw.dtype.kind in "biuf"
+        # None becomes NaN, which is refused below; complex numbers, text and dates would be converted silently
+        if not plain and not (raw.dtype == object and all(v is None or isinstance(v, numbers.Real) for v in raw.flat)):
             raise TypeError(f"it holds {raw.dtype}")
         out = np.asarray(raw, dtype=np.float64)
     except (TypeError, ValueError, OverflowError) as error:

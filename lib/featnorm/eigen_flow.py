@@ -159,7 +159,9 @@ def parabola_velocity(w: Array, N: Norms, setting: Setting) -> Array:
         scale, square = np.float64(N.N_Phi) * N.N_Psi, np.float64(N.N_Psi) * N.N_Psi
         cosine = -2.0 * w**6 / (scale * square) - N.N_x * w**3 / square + w**2 / scale
         out = cosine / setting.a - setting.rho * w
-    in_range("w, N", scale, 1.0 / scale, square, 1.0 / square, scale * square, 1.0 / (scale * square), out)
+        divisors = np.array([scale, square, scale * square])
+        inverses = 1.0 / divisors
+    in_range("w, N", divisors, inverses, out)
     return out
 
 

@@ -1728,8 +1728,8 @@ STATEMENTS: tuple[Claim, ...] = (
         chapter="eigenvalues",
         uses=("eq-7",),
         nearest=(
-            "{cite:t}`bao2023` reads the regimes from plots and finds the roots at $\\rho=0$, $N_\\times=0$ (Section 5.2, "
-            "Appendix C); the fold itself is textbook material {cite:p}`strogatz2015`."
+            "{cite:t}`bao2023` reads the regimes from plots and finds the roots at $\\rho=0$, $N_\\times=0$ (Section "
+            "5.2, Appendix C); the fold itself is textbook material {cite:p}`strogatz2015`."
         ),
         new=(
             "The classification, by Descartes' rule of signs, for every sign of $N_\\times$, and the curve in closed "

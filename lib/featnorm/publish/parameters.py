@@ -50,12 +50,9 @@ def _assigned_before(namespace: MutableMapping[str, Any]) -> Iterator[str]:
         except SyntaxError:
             continue
         for statement in statements:
+            targets = getattr(statement, "targets", [getattr(statement, "target", None)])
             if isinstance(statement, ast.Assign | ast.AnnAssign):
-                yield from (node.id for node in ast.walk(statement) if _is_target(node))
-
-
-def _is_target(node: ast.AST) -> bool:
-    return isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+                yield from (target.id for target in targets if isinstance(target, ast.Name))
 
 
 def checked(namespace: MutableMapping[str, Any], **rules: Rule) -> SimpleNamespace:
