@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -67,21 +67,29 @@ def surviving(w: Array, phi: Array, a: float, strength: float = 2.0) -> NDArray[
     return (end.w_bar**2 * (1 + strength * (1 - a**-2) * (b @ b)) + c > 0) & ((w > 0) | (c > 0))
 
 
+def _alive(arrays: Mapping[str, Array]) -> NDArray[np.bool_]:
+    """Which modes are alive at the end: above a millionth of the mean, and dead ones have fallen far below that."""
+    return arrays["phi"] > 1e-6 * arrays["phi0"].mean(axis=1, keepdims=True)
+
+
 @lru_cache
 def exactly_right(h: int, strength: float) -> NDArray[np.bool_]:
     """For every start of the archived survey of size h, whether the predicted set of survivors is exactly right."""
     arrays = results.load(f"terminal-state-h{h}").arrays
-    # A mode counts as alive above a millionth of the mean: by then dead ones have fallen by many orders more.
-    alive = arrays["phi"] > 1e-6 * arrays["phi0"].mean(axis=1, keepdims=True)
-    predicted = [surviving(w, phi, 2.0, strength) for w, phi in zip(arrays["w0"], arrays["phi0"])]
-    return (alive == np.array(predicted)).all(axis=1)
+    a = 2.0  # 1 + sigma2 of the surveys
+    predicted = [surviving(w, phi, a, strength) for w, phi in zip(arrays["w0"], arrays["phi0"])]
+    return (_alive(arrays) == np.array(predicted)).all(axis=1)
 
 
 @dataclass(frozen=True)
 class Scores:
-    """How often the surviving set of an archived survey is predicted exactly, and where the survey comes from."""
+    """How often the surviving set of an archived survey is predicted exactly, and where the survey comes from.
+
+    ``share`` is the mean share of the modes that survive.
+    """
 
     starts: int
+    share: float
     leading: int
     corrected: int
     seed: int
@@ -95,6 +103,7 @@ def survivor_scores(h: int) -> Scores:
     right = [exactly_right(h, strength) for strength in (0.0, 2.0)]
     return Scores(
         len(right[0]),
+        float(_alive(archive.arrays).mean()),
         int(right[0].sum()),
         int(right[1].sum()),
         archive.manifest["seed"],

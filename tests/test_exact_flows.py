@@ -1,0 +1,177 @@
+"""The flows that exact moments drive: the population flow, the closures of a mode's rate, terminal states, surveys."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from featnorm.claims.eigenvalues import positive_roots_exactly
+from featnorm.eigen_flow import integrate, rate, second_order_rate, terminal_state, velocity, water_level
+from featnorm.matrix_flow import H_closure, clock, gradient_flow, population_flow, unclock
+from featnorm.normalized_moments import diagonal_moments
+from featnorm.setting import Norms, Setting, initialize, norms, views
+from featnorm.surveys import commuting_start, terminal_states
+
+RTOL = 1e-8
+SOLVER = 1e3 * RTOL  # steps and conditioning
+seeds = st.integers(0, 2**32 - 1)
+
+
+# --- Population flow -------------------------------------------------------------------------------------------------
+
+
+def start(seed: int, h: int = 4, d: int = 7, rho: float = 0.3) -> tuple[Setting, np.ndarray, np.ndarray]:
+    setting = Setting(h=h, d=d, sigma2=0.7, rho=rho)
+    W, Phi = initialize(setting, np.random.default_rng(seed))
+    return setting, W + np.eye(h), Phi
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_population_flow_obeys_the_exact_laws(seed):
+    setting, W, Phi = start(seed)
+    t = np.linspace(0.0, 2.0, 5)
+    run = population_flow(W, Phi, setting, t, rtol=RTOL)
+    for part in (run.W, run.Phi):
+        size = np.linalg.norm(part, axis=(1, 2))
+        np.testing.assert_allclose(size * np.exp(setting.rho * t), size[0], rtol=SOLVER)
+    still = population_flow(W, Phi, setting.with_(rho=0.0), clock(t, setting.rho), rtol=RTOL)
+    np.testing.assert_allclose(run.W, np.exp(-setting.rho * t)[:, None, None] * still.W, atol=SOLVER)
+    offset = np.swapaxes(run.W, 1, 2) @ run.W - run.Phi @ np.swapaxes(run.Phi, 1, 2)
+    np.testing.assert_allclose(offset, np.exp(-2 * setting.rho * t)[:, None, None] * offset[0], atol=SOLVER)
+
+
+@pytest.mark.parametrize("loss", ["cosine", "l2"])
+def test_flows_on_samples_approach_the_population_flow(loss):
+    """The distance falls like n^-1/2: from n to 16 n by a factor of 4, accepted from 4 / 2.5 to 4 * 2.5."""
+    setting, W, Phi = start(1, h=6, d=6)
+    end = population_flow(W, Phi, setting, [0.0, 0.3], loss, rtol=RTOL).W[-1]
+    gaps = []
+    for n in (400, 6_400):
+        errors = []
+        for seed in range(12):
+            x, x1 = views(setting, n, np.random.default_rng(seed))
+            run = gradient_flow(W, Phi, x, x1, setting.rho, [0.0, 0.3], loss, rtol=1e-6)
+            errors.append(np.sum((run.W[-1] - end) ** 2))
+        gaps.append(np.sqrt(np.mean(errors)))
+    assert 4 / 2.5 < gaps[0] / gaps[1] < 4 * 2.5
+    other = population_flow(W, Phi, setting, [0.0, 0.3], "l2" if loss == "cosine" else "cosine").W[-1]
+    assert np.linalg.norm(other - end) > 3 * gaps[0]  # and it is not the flow of the other loss
+
+
+@pytest.mark.parametrize("rho, survives", [(0.1, True), (0.2, False)])
+def test_population_l2_flow_has_its_threshold(rho, survives):
+    """On the parabola a mode ends at w_+ below rho = 1 / (4 a) = 1/8, and at zero above."""
+    setting = Setting(h=1, d=1, sigma2=1.0, rho=rho)
+    w = population_flow([[0.6]], [[0.6]], setting, [0.0, 300.0], "l2", rtol=RTOL).W[-1].item()
+    w_plus = (1 + np.sqrt(max(0.0, 1 - 8 * rho))) / 4
+    assert w == pytest.approx(w_plus if survives else 0.0, abs=SOLVER)
+
+
+@given(t=st.floats(0, 50), rho=st.just(0.0) | st.floats(1e-9, 2))
+def test_clock_and_its_inverse(t, rho):
+    assert float(unclock(clock(t, rho), rho)) == pytest.approx(t, rel=1e-12, abs=1e-12)
+    assert t < 1e-200 or float(clock(t, rho)) >= t * (1 - 1e-12)
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [({"loss": "huber"}, "loss = 'huber'"), ({"times": [1.0, 0.0]}, "times: "), ({"W0": np.zeros((4, 3))}, "W")],
+)
+def test_population_flow_refuses(change, words):
+    setting, W, Phi = start(0)
+    arguments = {"W0": W, "Phi0": Phi, "setting": setting, "times": [0.0, 1.0], **change}
+    with pytest.raises(ValueError, match=words):
+        population_flow(**arguments)
+
+
+# --- Rates -----------------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=seeds)
+def test_second_order_rate_conserves_the_norm(seed):
+    rng = np.random.default_rng(seed)
+    w, phi = rng.standard_normal(6), rng.exponential(size=6)
+    setting = Setting(h=6, d=6, sigma2=0.5)
+    k = second_order_rate(w, phi, setting)
+    assert abs(w @ k) < 1e-12 * np.abs(w * k).sum() + 1e-14  # sum of H_jj
+    assert abs(w @ rate(w, phi, setting, "paper")) > 1e-10  # the closure of Lemma 4 does not
+
+
+def test_exact_rate_and_matrix_agree():
+    setting = Setting(h=4, d=4, sigma2=0.5)
+    w, phi = np.array([1.0, -0.5, 0.3, 2.0]), np.array([1.0, 0.2, 0.7, 0.1])
+    H = H_closure(np.diag(w), np.diag(np.sqrt(phi)), setting, "exact")
+    np.testing.assert_allclose(np.diag(H), w * rate(w, phi, setting, "exact"), atol=1e-9)
+    np.testing.assert_allclose(H, np.diag(np.diag(H)), atol=1e-9)
+
+
+@pytest.mark.parametrize("closure", ["exact", "second_order"])
+def test_closures_without_a_frozen_form_say_so(closure):
+    with pytest.raises(ValueError, match=f"frozen: the closure '{closure}'"):
+        velocity(np.ones(2), np.ones(2), Setting(h=2, d=2), closure, Norms(1, 1, 0))
+
+
+# --- Terminal states -------------------------------------------------------------------------------------------------
+
+
+@given(c=st.lists(st.floats(-10, 10), min_size=1, max_size=8), total=st.floats(1e-3, 100))
+def test_water_level_holds_the_water(c, total):
+    c = np.array(c)
+    assert np.maximum(water_level(c, total) + c, 0).sum() == pytest.approx(total, rel=1e-9, abs=1e-9)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=seeds)
+def test_terminal_state_conserves_what_the_flow_conserves(seed):
+    w, phi = commuting_start(Setting(h=7, d=14), np.random.default_rng(seed))
+    end = terminal_state(w, phi)
+    assert end.phi.sum() == pytest.approx(phi.sum(), rel=1e-12)
+    alive = end.phi > 0
+    np.testing.assert_allclose((end.phi - end.w**2)[alive], (phi - w**2)[alive], atol=1e-10)
+    assert (end.w[alive] == end.w_bar).all()
+    np.testing.assert_array_equal(np.sign(end.w[~alive]), np.sign(w[~alive]))
+
+
+def test_terminal_state_of_the_exact_flow_is_near():
+    setting = Setting(h=16, d=32)
+    w, phi = commuting_start(setting, np.random.default_rng(3))
+    end = integrate(w, phi, setting, 2e4, "exact", extinct=0.0, rtol=1e-6).phi[-1]
+    gap = np.abs(end - terminal_state(w, phi).phi).sum() / phi.sum()
+    wrong = np.abs(end - phi.mean()).sum() / phi.sum()  # all modes equal
+    assert gap < 2 / setting.h < wrong  # of order 1/h
+
+
+@pytest.mark.parametrize(
+    "w, phi, words",
+    [([-1.0, -2.0], [1.0, 1.0], "w0: must have a positive entry"), ([1.0, 2.0], [1.0, 0.0], "phi0: must be positive")],
+)
+def test_terminal_state_refuses(w, phi, words):
+    with pytest.raises(ValueError, match=words):
+        terminal_state(np.array(w), np.array(phi))
+
+
+def test_a_longer_survey_begins_with_the_shorter_one():
+    short, long = (terminal_states(3, starts, seed=1) for starts in (1, 2))
+    for name in short:
+        np.testing.assert_array_equal(short[name][0], long[name][0])
+    assert not np.array_equal(long["w0"][0], long["w0"][1])
+
+
+# --- Counts and limits -----------------------------------------------------------------------------------------------
+
+
+def test_exact_root_count_of_known_polynomials():
+    setting = Setting(h=1, d=1, sigma2=1.0, rho=0.1)
+    assert positive_roots_exactly(Norms(1, 1, 0), setting) == 2
+    assert positive_roots_exactly(Norms(1, 1, 0), setting.with_(rho=0.5)) == 0
+
+
+def test_diagonal_moments_and_population_norms_are_consistent():
+    """E cos tends to N_x / a as equal modes grow in number: 1 / a here, from below, with a gap of order 1 / k."""
+    gaps = [0.5 - diagonal_moments(np.ones(k), np.ones(k), 1.0).cosine for k in (50, 100, 200)]
+    slopes = np.diff(np.log(gaps)) / np.log(2)
+    assert (np.abs(slopes + 1) < 0.1).all()
+    assert norms(np.eye(2), np.eye(2)).N_x == pytest.approx(1.0)
