@@ -10,7 +10,7 @@ VENV    := .venv
 BIN     := $(VENV)/bin
 STAMP   := $(VENV)/.installed
 PARTIAL := _build/partial
-CODE    := lib tests book/_ext
+CODE    := lib tests book/_ext benchmarks
 
 # One variable a line: make reads `export A=1 B=2` as one variable A.
 FEATNORM_SCALE ?= book
@@ -21,7 +21,7 @@ export OMP_NUM_THREADS
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 
-.PHONY: help install book test check-book chapter-smoke lint clean
+.PHONY: help install book test check-book chapter-smoke lint bench clean
 
 help:  ## list the targets
 	@sed -nE 's/^([a-z-]+):.*  ## (.*)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | column -t -s '|'
@@ -61,6 +61,9 @@ chapter-smoke: $(STAMP)  ## run every chapter with papermill at smoke scale; nee
 
 lint: $(STAMP)  ## ruff over the library, the tests and the book's extensions
 	$(BIN)/ruff check $(CODE)
+
+bench: $(STAMP)  ## timings beside the alternative, written into benchmarks/ (minutes)
+	$(BIN)/python benchmarks/moments.py
 
 clean:  ## remove everything built, the execution cache included
 	rm -rf _build
