@@ -58,8 +58,8 @@ if __name__ == "__main__":
     lines = [
         "# H in an aligned state: exact quadrature against Monte Carlo",
         "",
-        f"Median of {REPEATS} runs. Accuracy is relative to the largest E omega_j^2, for Monte Carlo as a standard error; "
-        f"its time is extrapolated from a short run. {machine()}; commit {commit()}.",
+        f"Median of {REPEATS} runs. Accuracy is relative to the largest E omega_j^2, for Monte Carlo as a standard "
+        f"error; its time is extrapolated from a short run. {machine()}; commit {commit()}.",
         "",
         f"| h | quadrature, {ACCURACY:g} | quadrature, 1e-10 | Monte Carlo, {ACCURACY:g} | ratio |",
         "|---|---|---|---|---|",
