@@ -133,7 +133,7 @@ def test_the_manifest_names_neither_host_nor_path(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "change",
     [
-        {"command": "featnorm run --out=/tmp/x"},
+        {"command": "featnorm run --out=/data/x"},
         {"command": "~/bin/featnorm run"},
         {"command": "host:/data/run"},
         {"device": "GPU of C:\\Users"},
