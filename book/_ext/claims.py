@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from docutils import nodes
+from sphinx.domains.std import StandardDomain
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
@@ -33,11 +34,11 @@ class _Stating(SphinxDirective):
 
     def state_claim(self, claim: Claim) -> nodes.container:
         """The claim as a box with an anchor."""
-        domain = self.env.get_domain("std")
-        known = domain.labels.get(claim.id)  # type: ignore[attr-defined]
+        domain = cast(StandardDomain, self.env.get_domain("std"))
+        known = domain.labels.get(claim.id)
         if known is not None and known[0] != self.env.docname:
             logger.warning("claim %s is stated twice, here and in %s", claim.id, known[0], location=self.get_location())
-        domain.note_hyperlink_target(claim.id, self.env.docname, claim.id, claim.name)  # type: ignore[attr-defined]
+        domain.note_hyperlink_target(claim.id, self.env.docname, claim.id, claim.name)
         sure = "" if claim.kind == "beyond" else f" · {_SURE[claim.restored]}"
         source = "not in the paper" if claim.kind == "beyond" else f"paper, {claim.place}"
         text = f"**{claim.name}** ({claim.title})\n\n{claim.statement}\n"

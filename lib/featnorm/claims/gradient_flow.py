@@ -9,7 +9,7 @@ import numpy as np
 
 from featnorm._validate import Array
 from featnorm.claims.model import Check, Evidence, t_threshold
-from featnorm.matrix_flow import MatrixTrajectory, clock, estimate_gradient, estimate_H, gradient_flow
+from featnorm.matrix_flow import Loss, MatrixTrajectory, clock, estimate_gradient, estimate_H, gradient_flow
 from featnorm.scale import Scale
 from featnorm.setting import Setting, initialize
 
@@ -163,7 +163,7 @@ def _start(rng: np.random.Generator, h: int, d: int) -> tuple[Array, Array]:
 
 
 def _flows(
-    scale: Scale, seed: int, rhos: tuple[float, ...], loss: str = "cosine", stop_gradient: bool = True
+    scale: Scale, seed: int, rhos: tuple[float, ...], loss: Loss = "cosine", stop_gradient: bool = True
 ) -> list[tuple[float, MatrixTrajectory]]:
     rng = np.random.default_rng(seed)
     h, d = 8, 13
@@ -171,7 +171,7 @@ def _flows(
     x, x1 = skewed_sample(scale.pick(100, 300, 3000), d, rng)
     times = np.linspace(0.0, 2.0, 9)
     return [
-        (rho, gradient_flow(W0, Phi0, x, x1, rho, times, loss=loss, stop_gradient=stop_gradient, rtol=RTOL))  # type: ignore[arg-type]
+        (rho, gradient_flow(W0, Phi0, x, x1, rho, times, loss=loss, stop_gradient=stop_gradient, rtol=RTOL))
         for rho in rhos
     ]
 
@@ -181,7 +181,7 @@ class NormLaw:
     """The norms shrink like exp(-rate rho t) under this loss."""
 
     rate: float = 1.0
-    loss: str = "cosine"
+    loss: Loss = "cosine"
 
 
 def check_norm_law(variant: NormLaw, scale: Scale, seed: int) -> Evidence:

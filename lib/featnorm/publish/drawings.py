@@ -6,6 +6,7 @@ They compute nothing but what is drawn. ``made_by`` names the function, configur
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from featnorm.matrix_flow import MatrixTrajectory, clock
 from featnorm.normalized_moments import matrix_moments
 from featnorm.publish.figure import COLOURS, DASHES, RAMP, drawing, glue_figure
 from featnorm.setting import Norms, Setting
+
+if TYPE_CHECKING:  # PyTorch is not needed to draw
+    from featnorm.simsiam.linear import LinearRun
 
 Flows = Mapping[float, MatrixTrajectory]
 
@@ -185,7 +189,7 @@ def basins(runs: Sequence[EigenTrajectory], N: Norms, setting: Setting, made_by:
         glue_figure(fig, "fig-basins", f"Eigenvalue against time at frozen norms, one curve a start: {where}.", made_by)
 
 
-def first_run_norms(run, made_by: str) -> None:  # type: ignore[no-untyped-def]
+def first_run_norms(run: LinearRun, made_by: str) -> None:
     """``fig-run-norms``: N_Phi, N_Psi and N_x of a `featnorm.simsiam.linear.LinearRun`; asymmetry and commutator."""
     with drawing(1, 2, width=7.6, height=3.2) as (fig, (left, right)):
         left.plot(run.step, run.N_Phi, color=COLOURS["Phi"], label="N_Φ")
@@ -208,7 +212,7 @@ def first_run_norms(run, made_by: str) -> None:  # type: ignore[no-untyped-def]
         )
 
 
-def first_run_intervals(run, intervals: Intervals, made_by: str) -> None:  # type: ignore[no-untyped-def]
+def first_run_intervals(run: LinearRun, intervals: Intervals, made_by: str) -> None:
     """``fig-run-intervals``: the eigenvalues of W over the regions of Eq. 7 at the norms of each moment."""
     with drawing(width=7.4, height=3.8) as (fig, axis):
         top, bottom = 1.15 * float(run.eig_W.max()), 1.15 * float(run.eig_W.min())
