@@ -6,13 +6,13 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 
 from featnorm.claims.eigenvalues import positive_roots_exactly
 from featnorm.eigen_flow import parabola_velocity
-from featnorm.equilibria import critical_rho, equilibria, fold, intervals, l2_velocity, regime, scaled
+from featnorm.equilibria import FOLD_TOLERANCE, critical_rho, equilibria, fold, intervals, l2_velocity, regime, scaled
 from featnorm.matrix_flow import l2_field_expected
 from featnorm.setting import Norms, Setting
 
@@ -46,14 +46,17 @@ RESIDUAL = 60 * EPS
 
 
 @MANY
+@example(Norms(1.0, 1.0, 0.0), 1.0, 1.0000000000000753)  # inside the tolerance of the fold
 @given(moments, sigma2s, ratios)
 def test_equilibria_are_zeros_and_in_order(N, sigma2, ratio):
     setting = at_ratio(N, sigma2, ratio)
     found = equilibria(N, setting)
     for e in found:
         parts = terms(e.w, N, setting)
-        assert abs(parts.sum()) <= RESIDUAL * np.abs(parts).sum()
-        assert abs(parabola_velocity(e.w, N, setting)) <= RESIDUAL * np.abs(parts).sum()
+        # Two roots count as one double root where rho is that near to its critical value; then rho's term is off by it.
+        bound = RESIDUAL + (FOLD_TOLERANCE if e.w > 0 and e.multiplicity == 2 else 0.0)
+        assert abs(parts.sum()) <= bound * np.abs(parts).sum()
+        assert abs(parabola_velocity(e.w, N, setting)) <= bound * np.abs(parts).sum()
     w = [e.w for e in found]
     assert w == sorted(w) and len(set(w)) == len(w)
     assert [e.name for e in found if e.w < 0] == ["w_down_minus"] and [e.w for e in found if e.name == "zero"] == [0.0]
