@@ -162,12 +162,21 @@ def test_threshold_grows_with_the_number_of_comparisons():
 # --- Every check -----------------------------------------------------------------------------------------------------
 
 
+#: Outcomes other than a plain "holds"; "departs" is the outcome of an assumption.
+OUTCOMES = {
+    "lemma-4": "holds vacuously",
+}
+
+
 @pytest.mark.parametrize("seed", [0, 7])
 @pytest.mark.parametrize("id", claims.CHECKS)
 def test_check_passes_and_rejects_every_wrong_variant(id, seed):
     result = claims.run(id, seed, Scale.SMOKE)
     assert [name for name, e in result.falsifiers.items() if e.passed] == []
-    assert result.outcome == ("holds vacuously" if id == "lemma-4" else "holds"), result.evidence
+    expected = OUTCOMES.get(id, "holds")
+    # an assumption reports a number that depends on the seed
+    found = "departs" if result.outcome.startswith("departs by") else result.outcome
+    assert found == expected, result.evidence
 
 
 @pytest.mark.parametrize("id", ["eq-1", "eq-4", "lemma-1"])

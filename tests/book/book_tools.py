@@ -19,7 +19,8 @@ CLAIM = "application/vnd.featnorm.claim+json"
 def pages() -> list[str]:
     """The pages of the table of contents, without ``book/``."""
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-    return [Path(name).name for name in (toc["root"], *(c["file"] for c in toc["chapters"]))]
+    chapters = [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
+    return [Path(name).name for name in (toc["root"], *chapters)]
 
 
 def source(name: str) -> str:

@@ -112,12 +112,25 @@ def check_first_run(found: Scraps, given: dict[str, Any]) -> None:
     assert 1 <= found.glued["survivors"] <= given["h"]
 
 
+# --- Concentration
+
+
+# --- From matrices to eigenvalues
+
+
+# --- Equilibria at frozen norms
+
+
 CASES: dict[str, Case] = {
     "intro": Case({"rho": 0.5, "sigma2": 0.5, "seed": 3}, ("rho", -1), check_intro),
     "model": Case({"h": 8, "d": 24, "sigma2": 2.0, "rho": 0.01, "seed": 5}, ("sigma2", 0), check_model),
     "gradient_flow": Case({"rho": 0.8, "h": 7, "seed": 2}, ("h", 0), check_gradient_flow),
     "eigenvalues": Case({"rho": 0.05, "N_Phi": 2.0, "N_x": 0.5, "seed": 4}, ("N_x", 1.5), check_eigenvalues),
+    # Concentration
+    # From matrices to eigenvalues
     "exact_moments": Case({"h": 12, "rho": 0.01, "s_end": 400.0, "seed": 2}, ("s_end", 0), check_exact_moments),
+    # Equilibria at frozen norms
+    # Where the flow goes
     "survivors": Case({"h": 10, "rho": 0.05, "seed": 3}, ("h", 2.5), check_survivors),
     "first_run": Case(
         {"rho": 0.05, "h": 12, "d": 40, "lr": 0.05, "batch": 128, "epochs": 30, "seed": 1},

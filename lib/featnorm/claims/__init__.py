@@ -1,7 +1,7 @@
 """The registry: every statement of the paper and of this book, and the checks that test them.
 
 `REGISTRY` maps an id to its `Claim`; `CHECKS` maps the ids that are checked to their `Check`. One module of checks a
-chapter: `model_page`, `gradient_flow`, `eigenvalues`, `exact_moments`, `survivors`.
+chapter, of the same name; that of the chapter `model` is `model_page`.
 """
 
 from __future__ import annotations
@@ -10,19 +10,56 @@ import difflib
 
 from featnorm import scale as _scale
 from featnorm._validate import natural
-from featnorm.claims import eigenvalues, exact_moments, gradient_flow, model_page, survivors
+from featnorm.claims import (
+    clock,
+    commutator,
+    cosine_dynamics,
+    eigenvalues,
+    exact_moments,
+    gradient_flow,
+    gronwall,
+    hanson_wright,
+    l2_dynamics,
+    lemma_4,
+    model_page,
+    moving_norms,
+    order,
+    parabola,
+    random_matrices,
+    regimes,
+    relatives,
+    subweibull,
+    survivors,
+    where_concentration_stops,
+)
 from featnorm.claims.model import NOT_CHECKED, Check, Claim, Evidence, Result, run_check
 from featnorm.claims.statements import STATEMENTS
 from featnorm.scale import Scale
 
 REGISTRY: dict[str, Claim] = {claim.id: claim for claim in STATEMENTS}
-CHECKS: dict[str, Check] = {
-    **model_page.CHECKS,
-    **gradient_flow.CHECKS,
-    **eigenvalues.CHECKS,
-    **exact_moments.CHECKS,
-    **survivors.CHECKS,
-}
+_CHAPTERS = (
+    model_page,
+    gradient_flow,
+    clock,
+    subweibull,
+    random_matrices,
+    hanson_wright,
+    gronwall,
+    where_concentration_stops,
+    exact_moments,
+    lemma_4,
+    commutator,
+    eigenvalues,
+    order,
+    parabola,
+    cosine_dynamics,
+    regimes,
+    l2_dynamics,
+    moving_norms,
+    survivors,
+    relatives,
+)
+CHECKS: dict[str, Check] = {id: check for chapter in _CHAPTERS for id, check in chapter.CHECKS.items()}
 
 __all__ = ["CHECKS", "NOT_CHECKED", "REGISTRY", "Check", "Claim", "Evidence", "Result", "checked", "get", "run"]
 

@@ -46,7 +46,7 @@ def check_exact_moments(formula: Rate, scale: Scale, seed: int) -> Evidence:
     z = np.abs(blocks.mean(axis=0) - claimed)[live] / stderr[live]
     exactly_zero = float(np.max(np.abs(claimed[~live])))
     statistic = max(float(z.max()), np.inf if exactly_zero > 1e-12 else 0.0)
-    source = "Student quantile over all modes, false alarm 1e-6"
+    source = "Student quantile over all modes, false alarm 5e-7"
     return Evidence(statistic, t_threshold(int(live.sum()), BLOCKS), source, "numerical", n, seed)
 
 

@@ -103,7 +103,7 @@ def check_eq_4(change: tuple[str, str] | None, scale: Scale, seed: int) -> Evide
         setting.d * gradient_Phi.stderr**2 @ back**2 + h * W.T**2 @ H.stderr**2,
     )
     worst = max(float(np.max(np.abs(l - r) / np.sqrt(v))) for l, r, v in zip(left, right, variances))
-    source = "Student quantile, two times nine entries, false alarm 1e-6"
+    source = "Student quantile, two times nine entries, false alarm 5e-7"
     return Evidence(worst, t_threshold(2 * h * h, BLOCKS), source, "numerical", 2 * n, seed)
 
 

@@ -190,9 +190,9 @@ def run_check(claim: Claim, check: Check, scale: Scale, seed: int) -> Result:
     )
 
 
-#: Chance that one random check rejects a true statement. With fewer than a hundred random checks in the book, all of
+#: Chance that one random check rejects a true statement. With fewer than two hundred random checks in the book, all of
 #: them together raise a false alarm with probability below 1e-4.
-FALSE_ALARM = 1e-6
+FALSE_ALARM = 5e-7
 
 
 def t_threshold(comparisons: int, blocks: int) -> float:
@@ -202,6 +202,6 @@ def t_threshold(comparisons: int, blocks: int) -> float:
     (Bonferroni).
 
     >>> round(t_threshold(1, 64), 2)
-    5.42
+    5.58
     """
     return float(student.isf(FALSE_ALARM / (2 * comparisons), blocks - 1))

@@ -19,7 +19,7 @@ BLOCKS = 64
 STATE_SETTING = Setting(h=3, d=5, sigma2=0.5)
 STATE_W = np.array([[1.5, 0.8, 0.0], [-0.4, 0.5, 0.9], [0.3, -0.7, 1.1]])
 STATE_PHI = np.array([[1.0, 0.2, 0.0, -0.3, 0.5], [0.0, 1.2, 0.4, 0.0, -0.6], [0.3, 0.0, 0.7, 0.2, 0.1]])
-_SOURCE = "Student quantile of the block means, false alarm 1e-6"
+_SOURCE = "Student quantile of the block means, false alarm 5e-7"
 
 
 def _block_z(draw: Callable[[], float], truth: float) -> float:

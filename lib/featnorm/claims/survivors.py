@@ -122,7 +122,7 @@ def check_survivors(strength: float, scale: Scale, seed: int) -> Evidence:
     other = np.concatenate([exactly_right(h, strength) for h in SURVEYED])
     wins, losses = int(np.sum(other & ~leading)), int(np.sum(leading & ~other))
     p_value = float(binomtest(wins, wins + losses, alternative="greater").pvalue) if wins + losses else 1.0
-    source = "sign test, false alarm 1e-6"
+    source = "sign test, false alarm 5e-7"
     return Evidence(p_value, FALSE_ALARM, source, "archived", len(leading), 0, numbers={"wins": wins, "losses": losses})
 
 
