@@ -202,6 +202,6 @@ def t_threshold(comparisons: int, blocks: int) -> float:
     (Bonferroni).
 
     >>> round(t_threshold(1, 64), 2)
-    5.58
+    5.6
     """
     return float(student.isf(FALSE_ALARM / (2 * comparisons), blocks - 1))
