@@ -7,6 +7,8 @@ A build may be killed at any moment, and jupyter-cache does not write atomically
 the notebook, and creates its database file before its tables. So a folder is marked while a build may write to it, and
 a build that finds the mark discards the folder: what an interrupted build left is never used. The price is that an
 interrupted build starts over. For the same reason do not build one checkout twice at the same time.
+
+MyST-NB runs chapters one after another. Those that the cache lacks are therefore run before it reads them, one a core.
 """
 
 from __future__ import annotations
@@ -15,9 +17,14 @@ import hashlib
 import json
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
+from jupyter_cache import get_cache
+from jupyter_cache.base import CacheBundleIn
+from jupyter_cache.executors.utils import single_nb_execution
+from myst_nb.core.read import create_nb_reader
 from sphinx.util import logging
 
 logger = logging.getLogger(__name__)
@@ -88,6 +95,41 @@ def _outdated(app: Any, env: Any, added: set[str], changed: set[str], removed: s
 
 def _open(app: Any, env: Any, docnames: list[str]) -> None:
     Path(app.config.nb_execution_cache_path, MARK).touch()
+    if docnames:
+        _fill(app.config.nb_execution_cache_path, env, docnames)
+
+
+def _fill(folder: str, env: Any, docnames: list[str]) -> None:
+    """Run the chapters that the cache lacks, and store them. One that fails is left to MyST-NB, which runs it again."""
+    cache, missing = get_cache(folder), {}
+    for path in (Path(env.doc2path(name)) for name in docnames):
+        text = path.read_text(encoding="utf-8")
+        reader = create_nb_reader(str(path), env.myst_config, env.mystnb_config, text)
+        if reader is not None:
+            notebook = reader.read(text)
+            try:
+                cache.match_cache_notebook(notebook)
+            except KeyError:
+                missing[path] = notebook
+    timeout = env.mystnb_config.execution_timeout
+    # Threads are enough: each waits for a kernel, which is a process of its own. The cache is written by this one only.
+    with ThreadPoolExecutor(cores()) as pool:
+        running = {
+            pool.submit(single_nb_execution, notebook, str(path.parent), timeout, allow_errors=False): path
+            for path, notebook in missing.items()
+        }
+        for done in as_completed(running):
+            path, result = running[done], done.result()
+            if result.err is None:
+                data = {"execution_seconds": result.time}
+                bundle = CacheBundleIn(result.nb, str(path), data=data)
+                cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
+                logger.info("%s: executed in %.1f seconds", path.name, result.time)
+
+
+def cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _close(app: Any, exception: Exception | None) -> None:

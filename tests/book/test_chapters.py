@@ -9,7 +9,8 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -149,6 +150,36 @@ def run(name: str, out: Path, parameters: dict[str, Any]) -> subprocess.Complete
     return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=600)
 
 
+def misspelt(name: str) -> str:
+    """A parameter that the chapter does not have, close to one that it has."""
+    return f"{next(iter(CASES[name].given))}_"
+
+
+#: The ways in which a chapter is run: name of the way, and the parameters it is given.
+WAYS: dict[str, Callable[[str], dict[str, Any]]] = {
+    "given": lambda name: CASES[name].given,
+    "misspelt": lambda name: {misspelt(name): 1},
+    "refused": lambda name: dict([CASES[name].refused]),
+}
+
+
+@pytest.fixture(scope="module")
+def runs(request, tmp_path_factory) -> Iterator[Callable[[str, str], tuple[subprocess.CompletedProcess[str], Path]]]:
+    """``runs(way, chapter)`` waits for a run and returns it with the path of its output.
+
+    The runs of all tests that were selected start together, one a core: a test by itself would leave cores idle.
+    """
+    wanted = [item.callspec.params for item in request.session.items if "runs" in getattr(item, "fixturenames", ())]
+    folder = tmp_path_factory.mktemp("papermill")
+    pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
+    started = {}
+    for way, name in dict.fromkeys((params["way"], params["name"]) for params in wanted):
+        out = folder / f"{name}-{way}.ipynb"
+        started[way, name] = pool.submit(run, name, out, WAYS[way](name)), out
+    yield lambda way, name: (started[way, name][0].result(), started[way, name][1])
+    pool.shutdown(cancel_futures=True)
+
+
 def defaults(name: str) -> dict[str, Any]:
     """What a chapter's parameters cell sets."""
     values: dict[str, Any] = {}
@@ -172,33 +203,35 @@ def test_chapter_source(name):
     assert "checked(" in cells[1].source, "the second code cell validates the parameters"
 
 
+@pytest.mark.parametrize("way", ["given"])
 @pytest.mark.parametrize("name", CASES)
-def test_chapter_runs_with_other_parameters(name, tmp_path):
+def test_chapter_runs_with_other_parameters(name, way, runs):
     case = CASES[name]
     assert any(defaults(name)[k] != v for k, v in case.given.items()), "no parameter differs from its default"
-    done = run(name, tmp_path / "out.ipynb", case.given)
+    done, out = runs(way, name)
     assert done.returncode == 0, done.stderr[-4000:]
-    found = scraps(tmp_path / "out.ipynb")
+    found = scraps(out)
     assert found.claims.keys() == claims_of(name)
     assert {i: c["outcome"] for i, c in found.claims.items() if c["outcome"] == "undecided"} == {}
     assert {c["scale"] for c in found.claims.values()} <= {"smoke"}
     case.check(found, case.given)
 
 
+@pytest.mark.parametrize("way", ["misspelt"])
 @pytest.mark.parametrize("name", CASES)
-def test_chapter_refuses_a_misspelt_parameter(name, tmp_path):
-    done = run(name, tmp_path / "out.ipynb", {f"{next(iter(CASES[name].given))}_": 1})
+def test_chapter_refuses_a_misspelt_parameter(name, way, runs):
+    done, _ = runs(way, name)
     assert done.returncode != 0
-    assert f"unknown parameter '{next(iter(CASES[name].given))}_' (did you mean" in done.stderr
+    assert f"unknown parameter {misspelt(name)!r} (did you mean" in done.stderr
     for valid, value in defaults(name).items():
         assert f"{valid} = {value!r}" in done.stderr
 
 
+@pytest.mark.parametrize("way", ["refused"])
 @pytest.mark.parametrize("name", CASES)
-def test_chapter_refuses_a_value_out_of_range(name, tmp_path):
-    parameter, value = CASES[name].refused
-    done = run(name, tmp_path / "out.ipynb", {parameter: value})
+def test_chapter_refuses_a_value_out_of_range(name, way, runs):
+    done, _ = runs(way, name)
     assert done.returncode != 0
-    assert re.search(rf"{parameter} = \S+: must be ", done.stderr)
+    assert re.search(rf"{CASES[name].refused[0]} = \S+: must be ", done.stderr)
     for valid in defaults(name):
         assert f"{valid} = " in done.stderr
