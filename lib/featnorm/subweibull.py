@@ -23,7 +23,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq, minimize_scalar
-from scipy.special import gammaln, log_ndtr, logsumexp
+from scipy.special import gammaln, log_ndtr
 from scipy.stats import chi2
 from scipy.stats import norm as normal
 
@@ -121,8 +121,8 @@ def gaussian_product() -> Law:
 def indicator(probability: float, value: float = 1.0) -> Law:
     """|X| = ``value`` with the given probability, else 0; a random sign if the probability is 1.
 
-    >>> norm(indicator(0.5), 1) == 1 / math.log(3)
-    True
+    >>> round(norm(indicator(0.5), 1) * math.log(3), 12)
+    1.0
     """
     p, value = between(0.0, 1.0)("probability", probability), positive("value", value)
     if p == 0:
@@ -151,6 +151,12 @@ def _log_tail_product(x: Array) -> Array:
 
 
 # --- One grid for every integral over a law --------------------------------------------------------------------------
+
+
+def _log_sum(terms: Array) -> float:
+    """log of the sum of exp(terms); several times faster here than SciPy's, which serves many more shapes."""
+    top = float(terms.max())
+    return top + math.log(float(np.exp(terms - top).sum()))
 
 
 def _end(law: Law) -> float:
@@ -233,7 +239,7 @@ def norm(law: Law, beta: float) -> float:
             y = beta * (log_x - log_eta)
             with np.errstate(over="ignore"):
                 exponent = np.exp(np.minimum(y, 700.0))
-            return float(logsumexp(np.where(np.isneginf(log_w), -np.inf, math.log(beta) + y + exponent + log_w)))
+            return _log_sum(np.where(np.isneginf(log_w), -np.inf, math.log(beta) + y + exponent + log_w))
 
         # At the index no eta up to the scale will do, and just above it the integral is followed only so far.
         floor = math.log(law.scale) if beta == law.index else -math.inf
@@ -261,7 +267,7 @@ def moment(law: Law, p: float) -> float:
 
 def _log_moment(law: Law, p: float, nodes: int) -> float:
     log_x, log_w = _grid(law, min(p, 1.0), nodes)
-    return float(logsumexp(math.log(p) + p * log_x + log_w)) / p
+    return _log_sum(math.log(p) + p * log_x + log_w) / p
 
 
 def _highest(f: Callable[[float], float], at: Array) -> float:
@@ -285,7 +291,7 @@ def tail_constant(law: Law, beta: float) -> float:
 
     def log_ratio(u: float) -> float:
         tail = float(law.log_tail(np.array([math.exp(u)]))[0])
-        return u - math.log(math.log(2) - tail) / beta if tail > -math.inf else -math.inf
+        return u - math.log(math.log(2) - tail) / beta if tail > -math.inf else -1e3  # below all others, but finite
 
     corners = [log_ratio(math.log(b)) for b in law.breaks]
     limit = math.log(law.scale) if beta == law.index else -math.inf
@@ -320,7 +326,7 @@ def tail_to_norm(beta: float) -> float:
     """The smallest c with K3 <= c K1 for every variable: lambda^(1/beta), where 2^(1/lambda) lambda = 2 (lambda - 1).
 
     >>> round(tail_to_norm(1.0), 4)
-    2.7866
+    2.787
     """
     beta = positive("beta", beta)
     return brentq(lambda q: math.log(q / (q - 1)) + math.log(2) * (1 / q - 1), 1.5, 5.0, xtol=1e-15) ** (1 / beta)
@@ -358,7 +364,7 @@ def moment_to_norm(beta: float) -> float:
     # Term by term the sum is at most the one for beta = 1 in beta z, once k >= 1/beta; 2/beta + 400 terms leave 1e-20.
     k = np.arange(1, math.ceil(2 / beta) + 400)
     fixed = k * np.log(np.maximum(1.0, beta * k)) - gammaln(k + 1)
-    log_z = brentq(lambda u: float(logsumexp(fixed + k * u)), -8.0 - math.log(1 + beta), 0.0, xtol=1e-15)
+    log_z = brentq(lambda u: _log_sum(fixed + k * u), -8.0 - math.log(1 + beta), 0.0, xtol=1e-15)
     return math.exp(-log_z / beta)
 
 
@@ -465,23 +471,23 @@ def deviation_constant(beta: float) -> float:
     """A constant C_beta for Proposition 5, 0 < beta <= 1, derived in the chapter from moments of even order.
 
     With M(r) the largest E Y^r under E e^Y <= 2, let m_2 = M(2/beta) and m_k = 2^k M(k/beta); these bound the central
-    moments of X / K. For a free theta > 0 and A = sum over k >= 2 of (m_k / k!) (theta k^(1 - 1/beta))^(k - 2), Markov's
-    inequality at the even order p gives Proposition 5 with the factor
+    moments of X / K. For a free theta > 0 let A be the sum over k >= 2 of (m_k / k!) (theta k^(1 - 1/beta))^(k - 2).
+    With L = log(2/delta), Markov's inequality at the even order p gives Proposition 5 with the factor
 
-        f_p(L) = (p! e^(p/2) e^L / 2)^(1/p) max(sqrt(2 A / (p L)), p^(1/beta - 1) / (theta L^(1/beta))),  L = log(2/delta),
+        f_p(L) = (p! e^(p/2) e^L / 2)^(1/p) max(sqrt(2 A / (p L)), p^(1/beta - 1) / (theta L^(1/beta))),
 
     at p = 2 also with sqrt(m_2 e^L / (2 L)), which is Chebyshev. C_beta is the largest value over L >= log 2 of the
     smallest one over p, made small by theta.
 
     Raises ValueError if beta is not in (0, 1].
 
-    >>> 4 < deviation_constant(1.0) < 5
+    >>> 4 < deviation_constant(1.0) < 6
     True
     """
     beta = positive("beta", beta)
     if beta > 1:
         raise ValueError(f"beta = {beta!r}: must be at most 1; above, the last norm of b is a dual one")
-    k = np.arange(2, 600)
+    k = np.arange(2, 1500)
     best = np.array([_log_best_moment(j / beta) for j in k])
     log_m = np.where(k == 2, best, k * math.log(2) + best) - gammaln(k + 1)
     # The terms of A fall like (theta / theta_0)^k up to powers of k.
@@ -492,7 +498,7 @@ def deviation_constant(beta: float) -> float:
 
     def largest(share: float) -> float:
         log_theta = math.log(theta_0 * share)
-        log_A = float(logsumexp(log_m + (k - 2) * (log_theta + (1 - 1 / beta) * np.log(k))))
+        log_A = _log_sum(log_m + (k - 2) * (log_theta + (1 - 1 / beta) * np.log(k)))
         gauss = 0.5 * (math.log(2) + log_A - np.log(p) - np.log(L))
         heavy = (1 / beta - 1) * np.log(p) - log_theta - np.log(L) / beta
         f = stirling + 0.5 + (L - math.log(2)) / p + np.maximum(gauss, heavy)
@@ -507,7 +513,7 @@ def deviation_constant(beta: float) -> float:
         beyond = float(gammaln(q + 1) / q) + 1.5 + max(tail_gauss, tail_heavy)
         return max(float(inside), beyond)
 
-    found = minimize_scalar(largest, bounds=(0.02, 0.7), method="bounded", options={"xatol": 1e-3})
+    found = minimize_scalar(largest, bounds=(0.02, 0.85), method="bounded", options={"xatol": 1e-3})
     return math.exp(float(found.fun))
 
 
@@ -573,9 +579,9 @@ class NormEstimate:
 def estimate_norm(x: ArrayLike, beta: float, level: float = 0.95) -> NormEstimate:
     """The psi_beta norm from independent samples ``x`` (n,), n >= 20, with a confidence interval.
 
-    At the norm the summand exp((|X| / eta)^beta) has tail index (eta / scale)^index if beta is the index of the law, and
-    inf below. A Gaussian at beta = 2 has 4/3, an exponential variable at beta = 1 has 2: no central limit theorem with
-    Gaussian errors. Which case it is, is estimated from the sample (Hill's estimator on the largest sqrt(n) summands).
+    At the norm the summand exp((|X| / eta)^beta) has tail index (eta / scale)^index if beta is the index of the law,
+    and inf below. A Gaussian at beta = 2 has 4/3, an exponential variable at beta = 1 has 2: there the errors are not
+    Gaussian, however many samples. The index is estimated (Hill's estimator on the sqrt(n) largest summands).
 
     * Tail index above 2: the delta method on the logarithm of the norm.
     * Otherwise the interval has no upper end, since any sample can come from a law of arbitrarily large norm. The lower
