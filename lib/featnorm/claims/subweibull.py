@@ -19,6 +19,7 @@ from featnorm.subweibull import (
     ACCURACY,
     Law,
     chi_square,
+    deviation_bound,
     deviation_constant,
     estimate_norm,
     exponential,
@@ -267,6 +268,32 @@ def disjoint_indicators(beta: float, n: int) -> float:
     return sample_norm([1.0], beta) / (n * each)
 
 
+def covering_events(beta: float) -> float:
+    """The quotient of `disjoint_indicators` for events that cover each point equally often, of the best probability.
+
+    Attained in the limit of many events; no smaller constant than this can serve sums of any length.
+    """
+    y = max(math.log(2), _best_y(1 / beta))
+    return (y / math.log(2)) ** (1 / beta) / math.expm1(y)
+
+
+def two_values(beta: float) -> float:
+    """K2 / K3 of the variable with two values, one of them zero, that makes it largest."""
+    law = indicator(min(1.0, 1 / math.expm1(max(math.log(2), _best_y(1 / beta)))))
+    return moment_constant(law, beta) / norm(law, beta)
+
+
+def sharp_up_to() -> float:
+    """The largest exponent up to which the constant for sums of any length is attained, to two digits."""
+    betas = np.arange(0.3, 0.7, 0.01)
+    return float(max(b for b in betas if sum_constant(float(b)) <= covering_events(float(b)) * (1 + 1e-9)))
+
+
+def largest_sum_gap() -> float:
+    """The largest quotient, over exponents below 1, of the constant for sums of any length and an attained value."""
+    return max(sum_constant(float(b)) / covering_events(float(b)) for b in np.arange(0.1, 1.0, 0.01))
+
+
 SumConstant = Callable[[float], float]
 
 
@@ -274,7 +301,7 @@ def check_many_summands(formula: SumConstant, scale: Scale, seed: int) -> Eviden
     """Sums of 2 to 64 summands, random and as made for the purpose, against a constant that knows beta only."""
     rng, worst, cases = np.random.default_rng(seed), 0.0, 0
     closest = 0.0
-    for _ in range(scale.pick(20, 200, 2000)):
+    for _ in range(scale.pick(20, 100, 2000)):
         n, beta = int(rng.integers(2, 65)), float(rng.uniform(0.2, 0.99))
         p = rng.dirichlet(np.full(16, 1.0))
         X = rng.exponential(size=(n, 16)) ** float(rng.uniform(0.5, 4.0)) * (rng.random((n, 16)) < rng.uniform(0.05, 1))
@@ -283,9 +310,7 @@ def check_many_summands(formula: SumConstant, scale: Scale, seed: int) -> Eviden
             worst = max(worst, sample_norm(X.sum(0), beta, p) / sum(sample_norm(x, beta, p) for x in X) / formula(beta))
             cases += 1
     for beta in (0.25, 0.35, 0.5):
-        # n events of probability q that cover each point n q times; for beta below 0.54 nothing is larger.
-        y = _best_y(1 / beta)
-        ratio = (y / math.log(2)) ** (1 / beta) / math.expm1(y)
+        ratio = covering_events(beta)
         closest = max(closest, abs(ratio / formula(beta) - 1))
         worst = max(worst, ratio / formula(beta))
         cases += 1
@@ -425,6 +450,29 @@ def as_bound(
 
 
 # --- For the chapter -------------------------------------------------------------------------------------------------
+
+
+def norm_curves(points: int) -> list[tuple[str, float, Array, Array]]:
+    """(name, index, betas, norms) of five laws, beta from 0.2 to the index, beyond which the norm is infinite."""
+    out = []
+    for law in (gaussian(), exponential(), chi_square(3, centred=True), gaussian_product(), weibull(0.5)):
+        betas = np.append(np.arange(0.2, law.index - 1e-9, 1.8 / points), law.index)
+        out.append((law.name, law.index, betas, np.array([norm(law, float(beta)) for beta in betas])))
+    return out
+
+
+def deviation_curves(n: int, beta: float, points: int) -> dict[str, tuple[Array, Array, Array]]:
+    """Exact quantiles of two sums of n and the bound, against log(2/delta): exponentials, and lattice variables."""
+    log_terms = np.linspace(math.log(2) + 0.01, math.log(2) + 10 * math.log(10), points)
+    out = {}
+    for name, case in (
+        (f"{n} exponentials, β = 1", _gamma_sum),
+        (f"{n} lattice variables, β = {beta:g}", lambda n, L: _lattice_sum(beta, n, L)),
+    ):
+        cases = [case(n, float(L)) for L in log_terms]
+        bounds = [deviation_bound(c.b, c.beta, 2 * math.exp(-c.log_term), c.K) for c in cases]
+        out[name] = log_terms, np.array([c.quantile for c in cases]), np.array(bounds)
+    return out
 
 
 @dataclass(frozen=True)
