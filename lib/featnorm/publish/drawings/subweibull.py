@@ -34,9 +34,8 @@ def factors(
     betas: Array, lines: Mapping[str, Array], attained: Mapping[str, tuple[Array, Array]], made_by: str
 ) -> None:
     """``fig-factors``: the factors between the best constants against beta; dots where a variable attains them."""
-    colours = (COLOURS["W"], COLOURS["Phi"], COLOURS["Psi"])
     with drawing(width=6.8, height=3.6) as (fig, axis):
-        for (name, values), colour, dash in zip(lines.items(), colours, DASHES):
+        for (name, values), colour, dash in zip(lines.items(), RAMP, DASHES):
             axis.plot(betas, values, color=colour, ls=dash, label=name)
             axis.plot(*attained[name], "o", color=colour, ms=5)
         axis.set(xscale="log", yscale="log", xlabel="β", ylabel="factor")
@@ -56,10 +55,10 @@ def summands(
 ) -> None:
     """``fig-summands``: norm of a sum over the sum of norms against n, for disjoint indicators, with three bounds."""
     with drawing(width=6.8, height=3.4) as (fig, axis):
-        axis.plot(n, measured, "o", color=COLOURS["W"], ms=5, label="disjoint indicators")
-        axis.plot(n, power, color=COLOURS["l2"], ls="--", label="two-term constant, iterated")
+        axis.plot(n, measured, "o", color=RAMP[0], ms=5, label="disjoint indicators")
+        axis.plot(n, power, color=RAMP[2], ls="--", label="two-term constant, iterated")
         axis.axhline(moments, color=COLOURS["neutral"], ls=":", label="from the moments")
-        axis.axhline(constant, color=COLOURS["Psi"], label="from the convex minorant")
+        axis.axhline(constant, color=RAMP[1], label="from the convex minorant")
         axis.axhline(1.0, color=COLOURS["neutral"], lw=0.8, label="triangle inequality")
         axis.set(xscale="log", xlabel="number of summands n", ylabel="quotient", ylim=(0, 1.6 * max(moments, constant)))
         axis.set_xticks([1, 10, 100, 1000], ["1", "10", "100", "1000"])
@@ -81,8 +80,8 @@ def deviations(panels: Mapping[str, tuple[Array, Array, Array]], made_by: str) -
         words = []
         for axis, (name, (log_terms, exact, bound)) in zip(np.atleast_1d(axes), panels.items()):
             decades = (log_terms - np.log(2)) / np.log(10)
-            axis.plot(decades, bound, color=COLOURS["l2"], ls="--", label="Proposition 5")
-            axis.plot(decades, exact, color=COLOURS["W"], label="exact")
+            axis.plot(decades, bound, color=RAMP[2], ls="--", label="Proposition 5")
+            axis.plot(decades, exact, color=RAMP[0], label="exact")
             axis.set(yscale="log", xlabel="−log₁₀ δ", title=name)
             ratio = exact / bound
             words.append(f"{name}: the exact value is between {ratio.min():.3f} and {ratio.max():.3f} of the bound")
