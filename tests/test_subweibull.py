@@ -279,9 +279,8 @@ def test_the_constant_for_many_summands_is_below_the_others_and_ends_at_one():
 def test_the_bound_of_the_check_is_that_of_the_library():
     b = np.array([1.0, -0.5, 2.0])
     for beta, delta in ((0.4, 0.9), (1.0, 1e-6)):
-        assert claims.as_bound()(b, beta, 3.0, math.log(2 / delta)) == pytest.approx(
-            deviation_bound(b, beta, delta, 3.0)
-        )
+        case = claims.SumCase("", float(np.linalg.norm(b)), 2.0, beta, 3.0, math.log(2 / delta), 0.0)
+        assert claims.as_bound()(case) == pytest.approx(deviation_bound(b, beta, delta, 3.0))
 
 
 @pytest.mark.parametrize("beta", [0.25, 0.5, 0.75, 1.0])
@@ -324,7 +323,7 @@ def test_exact_sums_agree_with_other_ways_to_compute_them():
     tail = math.exp(-1 - two) + max(0.0, 1 - math.exp(two - 1))
     assert tail == pytest.approx(0.05, rel=1e-8)
     weighted = claims._weighted_sum(10, log_term)
-    draws = rng(1).exponential(size=(400_000, 10)) @ weighted.b - weighted.b.sum()
+    draws = (rng(1).exponential(size=(400_000, 10)) - 1) @ 0.5 ** np.arange(10)
     hits = int(np.sum(np.abs(draws) > weighted.quantile))
     assert 1e-6 < binom.cdf(hits, len(draws), 0.05) < 1 - 1e-6
     *_, beyond = claims._lattice(0.5, 3, 40)
@@ -408,7 +407,23 @@ def test_a_law_that_fools_every_sample_is_shown_as_such():
 def test_proposition_5_fails_with_log_one_over_delta_whatever_the_constant():
     case = claims._sign_sum(1, math.log(2) + 1e-9)
     assert case.quantile == 1.0
-    assert 1e6 * claims.as_bound(shift=math.log(2) + 1e-9 * (1 - 1e-14))(case.b, 1.0, case.K, case.log_term) < 1.0
+    assert 1e6 * claims.as_bound(shift=math.log(2) + 1e-9 * (1 - 1e-14))(case) < 1.0
+
+
+def test_rare_signs_follow_the_binomial_law():
+    """n signs that are zero but for a share p: given their number N the sum is 2 B - N, B binomial(N, 1/2)."""
+    *_, beyond = claims._rare(1.0, 40)
+    p = 1 / math.expm1(claims._best_y(2.0))
+    N = np.arange(41)
+    for x in (0, 3, 9):
+        given_N = 2 * binom.cdf(np.ceil((N - x) / 2) - 1, N, 0.5)
+        assert beyond[x] == pytest.approx(float(binom.pmf(N, 40, p) @ given_N), abs=1e-13)
+
+
+def test_the_bound_is_within_a_factor_of_ten_at_every_exponent():
+    found = claims.tightest(Scale.SMOKE)
+    assert set(found) == {0.3, 0.5, 0.75, 1.0}
+    assert all(0.1 < ratio < 1 for ratio in found.values())
 
 
 def test_the_worst_case_of_the_tail_bound_is_named():

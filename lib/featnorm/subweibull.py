@@ -145,8 +145,8 @@ def _log(x: Array) -> Array:
         return np.log(x)
 
 
-# Nodes of the trapezoidal rule in t, in units of the width min(1, x^-1/2) of the integrand. It is even in t and analytic
-# up to distance pi / 2 from the real axis in these units, so a step of 0.2 leaves an error of exp(-pi^2 / 0.2) = 4e-22.
+# Nodes of the trapezoidal rule in t, in units of the width min(1, x^-1/2) of the integrand, which is even and analytic
+# up to distance pi / 2 from the real axis in these units: a step of 0.2 leaves an error of exp(-pi^2 / 0.2) = 4e-22.
 _T = 0.2 * np.arange(201)
 _T_WEIGHT = np.where(_T == 0, 0.1, 0.2)
 

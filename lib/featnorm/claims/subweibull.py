@@ -321,25 +321,32 @@ def check_many_summands(formula: SumConstant, scale: Scale, seed: int) -> Eviden
 
 # --- Proposition 5 ---------------------------------------------------------------------------------------------------
 
-Bound = Callable[[Array, float, float, float], float]
-
 
 @dataclass(frozen=True)
 class SumCase:
-    """|sum b_i (X_i - E X_i)| exceeds ``quantile`` with probability exactly exp(-L) 2, L = log(2/delta), or sooner."""
+    """|sum b_i (X_i - E X_i)| exceeds ``quantile`` with probability delta; ``b_2`` and ``b_inf`` are the norms of b.
+
+    ``log_term`` is log(2/delta). For a sum of whole numbers ``quantile`` is exceeded with probability at most delta, and
+    no smaller whole number is.
+    """
 
     name: str
-    b: Array
+    b_2: float
+    b_inf: float
     beta: float
     K: float
     log_term: float
     quantile: float
 
 
+#: What a bound allows in a case.
+Bound = Callable[[SumCase], float]
+
+
 def _weibull_alone(beta: float, log_term: float) -> SumCase:
     """One symmetric Weibull variable: the quantile is log(1/delta)^(1/beta), at any delta, however small."""
     quantile = (log_term - math.log(2)) ** (1 / beta)
-    return SumCase("one Weibull variable", np.ones(1), beta, 2 ** (1 / beta), log_term, quantile)
+    return SumCase("one Weibull variable", 1.0, 1.0, beta, 2 ** (1 / beta), log_term, quantile)
 
 
 def _gamma_sum(n: int, log_term: float) -> SumCase:
@@ -353,7 +360,7 @@ def _gamma_sum(n: int, log_term: float) -> SumCase:
 
     high = math.log(10 * math.sqrt(n) * log_term + 10 * log_term)
     quantile = math.exp(brentq(excess, -60.0, high, xtol=1e-10))
-    return SumCase(f"{n} exponentials", np.ones(n), 1.0, 2.0, log_term, quantile)
+    return SumCase(f"{n} exponentials", math.sqrt(n), 1.0, 1.0, 2.0, log_term, quantile)
 
 
 def _weighted_sum(n: int, log_term: float) -> SumCase:
@@ -369,7 +376,7 @@ def _weighted_sum(n: int, log_term: float) -> SumCase:
         return float(share @ np.exp(-(mean + x) / b) + below) - delta
 
     quantile = brentq(excess, 0.0, 10 * log_term + 10, xtol=1e-10)
-    return SumCase(f"{n} weighted exponentials", b, 1.0, 2.0, log_term, quantile)
+    return SumCase(f"{n} weighted exponentials", float(np.linalg.norm(b)), 1.0, 1.0, 2.0, log_term, quantile)
 
 
 def _sign_sum(n: int, log_term: float) -> SumCase:
@@ -378,7 +385,15 @@ def _sign_sum(n: int, log_term: float) -> SumCase:
     sizes = np.arange(n % 2, n + 1, 2)
     beyond = np.array([2 * bdtr((n - x) / 2 - 1, n, 0.5) if x < n else 0.0 for x in sizes])
     quantile = float(sizes[np.argmax(beyond <= delta)])
-    return SumCase(f"{n} random signs", np.ones(n), 1.0, 1 / math.log(2), log_term, quantile)
+    return SumCase(f"{n} random signs", math.sqrt(n), 1.0, 1.0, 1 / math.log(2), log_term, quantile)
+
+
+def _two_sided(characteristic: Array, length: int) -> tuple[Array, Array]:
+    """0, 1, ... and P(|S| > value) of a symmetric whole number, from its characteristic function at 2 pi j / length."""
+    law = np.fft.irfft(characteristic, length)
+    half = length // 2
+    sizes = law[:half] + np.append(0.0, law[:half:-1])
+    return np.arange(half), np.append(np.cumsum(sizes[::-1])[::-1][1:], 0.0)
 
 
 @lru_cache(maxsize=8)
@@ -395,17 +410,29 @@ def _lattice(beta: float, n: int, top: int) -> tuple[float, Array, Array]:
     one = np.zeros(length)
     one[: top + 1] += size / 2
     one[-k] += size / 2
-    law = np.fft.irfft(np.fft.rfft(one) ** n, length)
-    half = length // 2
-    two_sided = law[:half] + np.append(0.0, law[:half:-1])
-    beyond = np.append(np.cumsum(two_sided[::-1])[::-1][1:], 0.0)
-    return K, np.arange(half), beyond
+    return K, *_two_sided(np.fft.rfft(one).real ** n, length)
 
 
 def _lattice_sum(beta: float, n: int, log_term: float) -> SumCase:
     K, values, beyond = _lattice(beta, n, top=600)
     quantile = float(values[np.argmax(beyond <= 2 * math.exp(-log_term))])
-    return SumCase(f"{n} lattice variables", np.ones(n), beta, K, log_term, quantile)
+    return SumCase(f"{n} lattice variables", math.sqrt(n), 1.0, beta, K, log_term, quantile)
+
+
+@lru_cache(maxsize=8)
+def _rare(beta: float, n: int) -> tuple[float, Array, Array]:
+    """As `_lattice`, for variables with the values 0 and +-1 and the largest variance for their norm, n very many."""
+    p = 1 / math.expm1(_best_y(2 / beta))
+    K = sample_norm([1.0, 0.0], beta, [p, 1 - p])
+    length = 1 << int(40 * math.sqrt(n * p)).bit_length()  # 20 standard deviations on each side
+    t = 2 * np.pi * np.arange(length // 2 + 1) / length
+    return K, *_two_sided(np.exp(n * np.log1p(-2 * p * np.sin(t / 2) ** 2)), length)
+
+
+def _rare_sum(beta: float, n: int, log_term: float) -> SumCase:
+    K, values, beyond = _rare(beta, n)
+    quantile = float(values[np.argmax(beyond <= 2 * math.exp(-log_term))])
+    return SumCase(f"{n:.0e} rare signs", math.sqrt(n), 1.0, beta, K, log_term, quantile)
 
 
 def sum_cases(scale: Scale) -> Iterator[SumCase]:
@@ -420,14 +447,15 @@ def sum_cases(scale: Scale) -> Iterator[SumCase]:
         yield from (_sign_sum(n, L) for L in (math.log(2) + 1e-9, *ordinary))
     for beta, n in scale.pick(((0.5, 16),), ((0.5, 16), (0.5, 64), (0.7, 64)), ((0.5, 16), (0.5, 256), (0.7, 256))):
         yield from (_lattice_sum(beta, n, L) for L in ordinary)
+    for beta in (0.3, 0.5, 0.75, 1.0):
+        yield from (_rare_sum(beta, 10**8, L) for L in ordinary)
 
 
 def check_proposition_5(bound: Bound, scale: Scale, seed: int) -> Evidence:
     """Exact quantiles of sums over the bound, the largest quotient over all cases; nothing is sampled."""
-    ratios = {}
+    ratios: dict[str, float] = {}
     for case in sum_cases(scale):
-        # 0 < delta <= 1 even where exp(-L) is zero: the bounds here take L itself.
-        allowed = bound(case.b, case.beta, case.K, case.log_term)
+        allowed = bound(case)
         name = f"{case.name}, beta {case.beta:g}"
         ratios[name] = max(ratios.get(name, 0.0), case.quantile / allowed if allowed > 0 else math.inf)
     worst = max(ratios.values())
@@ -436,17 +464,28 @@ def check_proposition_5(bound: Bound, scale: Scale, seed: int) -> Evidence:
 
 
 def as_bound(
-    first: Callable[[Array, float], float] = lambda b, L: float(np.linalg.norm(b)) * math.sqrt(L),
-    second: Callable[[Array, float, float], float] = lambda b, L, beta: float(np.max(np.abs(b))) * L ** (1 / beta),
+    first: Callable[[SumCase, float], float] = lambda case, L: case.b_2 * math.sqrt(L),
+    second: Callable[[SumCase, float], float] = lambda case, L: case.b_inf * L ** (1 / case.beta),
     shift: float = 0.0,
 ) -> Bound:
-    """C_beta K (first + second) with L = log(2/delta) - shift; as it stands the bound of Proposition 5."""
+    """C_beta K (first + second) with L = log(2/delta) - shift; as it stands the bound of Proposition 5.
 
-    def bound(b: Array, beta: float, K: float, log_term: float) -> float:
-        L = log_term - shift
-        return deviation_constant(beta) * K * (first(b, L) + second(b, L, beta))
+    It takes L and not delta, which is below the floating-point range in some cases.
+    """
+
+    def bound(case: SumCase) -> float:
+        L = case.log_term - shift
+        return deviation_constant(case.beta) * case.K * (first(case, L) + second(case, L))
 
     return bound
+
+
+def tightest(scale: Scale) -> dict[float, float]:
+    """For each exponent the largest quotient of truth and bound over the cases of the check."""
+    out: dict[float, float] = {}
+    for case in sum_cases(scale):
+        out[case.beta] = max(out.get(case.beta, 0.0), case.quantile / as_bound()(case))
+    return dict(sorted(out.items()))
 
 
 # --- For the chapter -------------------------------------------------------------------------------------------------
@@ -465,12 +504,12 @@ def deviation_curves(n: int, beta: float, points: int) -> dict[str, tuple[Array,
     """Exact quantiles of two sums of n and the bound, against log(2/delta): exponentials, and lattice variables."""
     log_terms = np.linspace(2 * math.log(2), math.log(2) + 10 * math.log(10), points)  # delta from 1/2 to 1e-10
     out = {}
-    for name, case in (
+    for name, make in (
         (f"{n} exponentials, β = 1", _gamma_sum),
         (f"{n} lattice variables, β = {beta:g}", lambda n, L: _lattice_sum(beta, n, L)),
     ):
-        cases = [case(n, float(L)) for L in log_terms]
-        bounds = [deviation_bound(c.b, c.beta, 2 * math.exp(-c.log_term), c.K) for c in cases]
+        cases = [make(n, float(L)) for L in log_terms]
+        bounds = [deviation_bound(np.ones(n), c.beta, 2 * math.exp(-c.log_term), c.K) for c in cases]
         out[name] = log_terms, np.array([c.quantile for c in cases]), np.array(bounds)
     return out
 
@@ -588,17 +627,11 @@ CHECKS: dict[str, Check] = {
         claimed=as_bound(),
         wrong={
             "log(1/delta) for delta near 1": as_bound(shift=math.log(2)),
-            "no second term": as_bound(second=lambda b, L, beta: 0.0),
-            "no first term": as_bound(first=lambda b, L: 0.0),
-            "Bernstein's log to the power 1 at every exponent": as_bound(
-                second=lambda b, L, beta: float(np.max(np.abs(b))) * L
-            ),
-            "log to the power 1/beta - 1/4": as_bound(
-                second=lambda b, L, beta: float(np.max(np.abs(b))) * L ** (1 / beta - 0.25)
-            ),
-            "the largest weight for the norm of all": as_bound(
-                first=lambda b, L: float(np.max(np.abs(b))) * math.sqrt(L)
-            ),
+            "no second term": as_bound(second=lambda case, L: 0.0),
+            "no first term": as_bound(first=lambda case, L: 0.0),
+            "Bernstein's log to the power 1 at every exponent": as_bound(second=lambda case, L: case.b_inf * L),
+            "log to the power 1/beta - 1/4": as_bound(second=lambda case, L: case.b_inf * L ** (1 / case.beta - 0.25)),
+            "the largest weight for the norm of all": as_bound(first=lambda case, L: case.b_inf * math.sqrt(L)),
         },
     ),
 }
