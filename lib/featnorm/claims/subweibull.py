@@ -326,8 +326,8 @@ def check_many_summands(formula: SumConstant, scale: Scale, seed: int) -> Eviden
 class SumCase:
     """|sum b_i (X_i - E X_i)| exceeds ``quantile`` with probability delta; ``b_2`` and ``b_inf`` are the norms of b.
 
-    ``log_term`` is log(2/delta). For a sum of whole numbers ``quantile`` is exceeded with probability at most delta, and
-    no smaller whole number is.
+    ``log_term`` is log(2/delta). For a sum of whole numbers ``quantile`` is the smallest one that is exceeded with
+    probability at most delta.
     """
 
     name: str
