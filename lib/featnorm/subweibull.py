@@ -183,12 +183,9 @@ def _grid(law: Law, beta: float, nodes: int) -> tuple[Array, Array]:
     log_x, log_weight = [], []
     a = 0.0
     for b in law.breaks:
-        # tanh-sinh; from the left end b - a is multiplied by a number that may be tiny, so a = 0 loses nothing.
-        t, step = np.linspace(-4.5, 4.5, nodes, retstep=True)
+        # tanh-sinh; towards x = 0 the integrand falls like x^beta only, so that more of the logarithm of x is needed
+        t, step = np.linspace(-math.asinh(60 / beta) if a == 0.0 else -4.5, 4.5, nodes, retstep=True)
         s = np.pi / 2 * np.sinh(t)
-        if a == 0.0:  # the factor x^beta at zero: the logarithm of x is spread instead, and falls without end
-            t, step = np.linspace(-math.asinh(60 / beta), 4.5, nodes, retstep=True)
-            s = np.pi / 2 * np.sinh(t)
         left = -np.logaddexp(0.0, -2 * s)  # log of (x - a) / (b - a)
         x_log = math.log(b) + left if a == 0.0 else np.log(a + (b - a) * np.exp(left))
         # dx = (b - a) * 2 * share * (1 - share) ds and d log x = dx / x
@@ -200,7 +197,7 @@ def _grid(law: Law, beta: float, nodes: int) -> tuple[Array, Array]:
     if law.index < math.inf:
         # exp-sinh around the middle of what is left, in units in which that middle is 1
         end = _end(law)
-        at = np.geomspace(law.scale * 1e-6, end, 4000)
+        at = np.geomspace(law.scale * 1e-6, end, 200)
         tail = law.log_tail(a + at)
         middle = at[np.searchsorted(-tail, -tail[0] + 1.0)]
         t, step = np.linspace(-math.asinh(60 / min(beta, 1.0)), math.asinh(math.log(end / middle)), nodes, retstep=True)
