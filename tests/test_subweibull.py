@@ -397,7 +397,7 @@ def test_bounded_samples_with_many_ties(probability):
 
 
 def test_a_law_that_fools_every_sample_is_shown_as_such():
-    *others, fooled = claims.coverage(400, 60, seed=3)
+    *others, fooled = claims.coverage(2000, 60, seed=3)
     assert fooled.held < 0.5 < min(row.held for row in others)
 
 

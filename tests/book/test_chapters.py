@@ -140,7 +140,7 @@ CASES: dict[str, Case] = {
     "gradient_flow": Case({"rho": 0.8, "h": 7, "seed": 2}, ("h", 0), check_gradient_flow),
     "eigenvalues": Case({"rho": 0.05, "N_Phi": 2.0, "N_x": 0.5, "seed": 4}, ("N_x", 1.5), check_eigenvalues),
     # Concentration
-    "subweibull": Case({"beta": 0.6, "n": 20, "samples": 400, "seed": 3}, ("beta", 0), check_subweibull),
+    "subweibull": Case({"beta": 0.6, "n": 20, "samples": 2000, "seed": 3}, ("beta", 0), check_subweibull),
     # From matrices to eigenvalues
     "exact_moments": Case({"h": 12, "rho": 0.01, "s_end": 400.0, "seed": 2}, ("s_end", 0), check_exact_moments),
     # Equilibria at frozen norms
