@@ -592,8 +592,8 @@ def estimate_norm(x: ArrayLike, beta: float, level: float = 0.95) -> NormEstimat
     """The psi_beta norm from independent samples ``x`` (n,), n >= 20, with a confidence interval.
 
     At the norm the summand exp((|X| / eta)^beta) has tail index (eta / scale)^index if beta is the index of the law,
-    and inf below. A Gaussian at beta = 2 has 4/3, an exponential variable at beta = 1 has 2: there the errors are not
-    Gaussian, however many samples. The index is estimated (Hill's estimator on the sqrt(n) largest summands).
+    and inf below. A Gaussian at beta = 2 has 4/3, so that its errors are not Gaussian however many samples; an
+    exponential variable at beta = 1 has 2, the border. The index is estimated (Hill, sqrt(n) largest summands).
 
     * Tail index above 2: the delta method on the logarithm of the norm.
     * Otherwise the interval has no upper end, since any sample can come from a law of arbitrarily large norm. The lower
@@ -622,6 +622,7 @@ def estimate_norm(x: ArrayLike, beta: float, level: float = 0.95) -> NormEstimat
     if is_normal:
         w = np.exp(y)
         half = float(normal.isf((1 - level) / 2)) * float(w.std(ddof=1)) / (math.sqrt(n) * beta * float(np.mean(y * w)))
+        half = min(half, 700.0)  # a tiny beta: the interval leaves the floating-point range
         return NormEstimate(value, value * math.exp(-half), value * math.exp(half), index, True)
     return NormEstimate(value, _lower_end(size, beta, 1 - level, value), math.inf, index, False)
 
