@@ -104,14 +104,15 @@ class QuadraticForm:
         14.6137
         """
         delta, root = between(1e-300, 0.9)("delta", delta), np.sqrt(self.variance)
-        top = sum(hanson_wright(self.weights, delta / 2)) + 2 * root * np.sqrt(
-            2 * self.shifts2.max() * np.log(4 / delta)
-        )
+        # what Hanson-Wright and Hoeffding allow, for the quadratic and the linear part, each at half of delta
+        sd_linear = 2.0 * float(np.sqrt(np.sum(self.weights**2 * self.shifts2)))
+        top = max(hanson_wright(self.weights, delta / 2)) + sd_linear * np.sqrt(2.0 * np.log(4.0 / delta))
 
         def excess(log_deviation: float) -> float:
-            return np.log(self.deviation_tail(np.exp(log_deviation), 1e-8)) - np.log(delta)
+            found = self.deviation_tail(np.exp(log_deviation), 1e-8)
+            return np.log(max(found, 1e-307)) - np.log(delta)  # far out the tail leaves the floating-point range
 
-        return float(np.exp(brentq(excess, np.log(1e-3 * root), np.log(top + root), xtol=1e-10)))
+        return float(np.exp(brentq(excess, np.log(1e-3 * root), np.log(top + root), xtol=1e-9)))
 
 
 def _cumulant(w: Array, b2: Array, s: Array) -> Array:
@@ -176,7 +177,7 @@ def _upper_tail(w: Array, b2: Array, x: float, accuracy: float) -> float:
 
     T = 1.0 / np.sqrt(curvature)
     while beyond(T) > goal:
-        T *= 1.2
+        T *= 1.4
         if T / step * len(w) > _MOST_WORK:
             return _bent_tail(w, b2, x, c, min(c, end - c), float(np.sqrt(curvature)), log_size, accuracy)
     nodes = T / step
@@ -211,7 +212,9 @@ def _bent_tail(
 
     coarse, fine = rule(40), rule(60)
     if not abs(coarse - fine) <= accuracy * fine:
-        raise ValueError(f"accuracy = {accuracy:g}: not reached at x = {x:g}; two rules differ by {coarse / fine - 1:.1e}")
+        raise ValueError(
+            f"accuracy = {accuracy:g}: not reached at x = {x:g}; two rules differ by {coarse / fine - 1:.1e}"
+        )
     return float(np.exp(log_size)) * fine
 
 
@@ -339,18 +342,19 @@ def sample_norms(
 
 
 def matrix_norms(W: ArrayLike, Phi: ArrayLike, x0: ArrayLike) -> dict[str, float]:
-    """The norms of Lemmas 7 to 9, by name, for one state and one input x0 (d,).
+    """The norms of Lemmas 7 to 9, by name, for one state and inputs x0, (d,) or (d, k).
 
     ``Phi``, ``W``, ``Psi``: spectral norms. ``Phi_F``, ``W_F``, ``Psi_F``: Frobenius norms. ``Gram_Phi``, ``Gram_Psi``:
     Frobenius norms of Phi^T Phi and Psi^T Psi, which are those of F and Psi Psi^T. ``WW``: that of W W^T.
-    ``Phi_x0``, ``Psi_x0``: lengths of Phi^T Phi x0 and Psi^T Psi x0.
+    ``Phi_x0``, ``Psi_x0``: lengths of Phi^T Phi x0 and Psi^T Psi x0, the root mean square of them for k inputs.
 
     >>> matrix_norms(2 * np.eye(2), np.eye(2), [3.0, 4.0])["Psi_x0"]
     20.0
     """
     W, Phi = weights(W, Phi)
-    x0 = array("x0", x0, (Phi.shape[1],))
-    Psi = W @ Phi
+    x0 = array("x0", x0, None)
+    x0 = array("x0", x0[:, None] if x0.ndim == 1 else x0, (Phi.shape[1], None))
+    Psi, root = W @ Phi, np.sqrt(x0.shape[1])
     F, G = Phi @ Phi.T, Psi @ Psi.T
     return {
         "Phi": float(np.sqrt(np.linalg.eigvalsh(F)[-1])),
@@ -362,8 +366,8 @@ def matrix_norms(W: ArrayLike, Phi: ArrayLike, x0: ArrayLike) -> dict[str, float
         "Gram_Phi": float(np.linalg.norm(F)),
         "Gram_Psi": float(np.linalg.norm(G)),
         "WW": float(np.linalg.norm(W @ W.T)),
-        "Phi_x0": float(np.linalg.norm(Phi.T @ (Phi @ x0))),
-        "Psi_x0": float(np.linalg.norm(Psi.T @ (Psi @ x0))),
+        "Phi_x0": float(np.linalg.norm(Phi.T @ (Phi @ x0)) / root),
+        "Psi_x0": float(np.linalg.norm(Psi.T @ (Psi @ x0)) / root),
     }
 
 
@@ -387,7 +391,7 @@ def spectral_edges(ratio: float) -> dict[str, float]:
     """Limits of the spectral norms of Phi, W and Psi as h and d grow with h / d = ``ratio`` > 0 (Assumption 4).
 
     1 + sqrt(ratio) (Bai and Yin), 2 (the edge of the semicircle), and for Psi the square root of
-    (1 + z)^2 (1 + ratio z) / z at z = (sqrt(1 + 8 ratio) - 1) / (4 ratio): the edge of the free product of the two laws.
+    (1 + z)^2 (1 + ratio z) / z at z = (sqrt(1 + 8 ratio) - 1) / (4 ratio), the edge of the free product of two laws.
 
     >>> {name: round(value, 4) for name, value in spectral_edges(0.5).items()}
     {'Phi': 1.7071, 'W': 2.0, 'Psi': 2.3548}
