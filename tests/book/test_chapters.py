@@ -20,6 +20,7 @@ import yaml
 from book_tools import CHAPTERS, ROOT, Scraps, code_cells, is_parameters, scraps, source
 
 from featnorm.claims import CHECKS, REGISTRY
+from featnorm.concentration import feature_norm_law, relative_sd, spectral_edges
 from featnorm.eigen_flow import terminal_state
 from featnorm.matrix_flow import unclock
 from featnorm.setting import Norms, Setting, effective_rank, initialize, norms
@@ -115,6 +116,26 @@ def check_first_run(found: Scraps, given: dict[str, Any]) -> None:
 # --- Concentration
 
 
+def check_random_matrices(found: Scraps, given: dict[str, Any]) -> None:
+    """The start is the one of these sizes and this seed; common entries outgrow the rate like the root of n."""
+    W, _ = initialize(Setting(given["h"], given["d"]), np.random.default_rng(given["seed"]))
+    assert found.glued["W of the start"] == pytest.approx(np.linalg.norm(W, 2), rel=1e-12)
+    assert found.glued["edge of Psi"] == spectral_edges(given["h"] / given["d"])["Psi"]
+    assert found.glued["growth common"] == pytest.approx(found.glued["growth of n"] ** 0.5, rel=0.05)
+    assert found.glued["growth independent"] == pytest.approx(1.0, abs=0.15)
+
+
+def check_hanson_wright(found: Scraps, given: dict[str, Any]) -> None:
+    """The spreads and the far tail are those of the start of these sizes, noise and seed."""
+    setting = Setting(given["h"], given["d"], given["sigma2"])
+    _, Phi = initialize(setting, np.random.default_rng(given["seed"]))
+    law = feature_norm_law(Phi, setting)
+    assert found.glued["Phi spread"] == pytest.approx(np.sqrt(2 / effective_rank(Phi @ Phi.T)), rel=1e-9)
+    assert found.glued["Psi spread"] == pytest.approx(np.sqrt(2 / found.glued["rank here"]), rel=1e-9)
+    assert found.glued["far tail"] == pytest.approx(law.tail(3 * law.mean), rel=1e-9)
+    assert found.glued["spread here"] == pytest.approx(relative_sd(setting)[1])
+
+
 # --- From matrices to eigenvalues
 
 
@@ -127,6 +148,8 @@ CASES: dict[str, Case] = {
     "gradient_flow": Case({"rho": 0.8, "h": 7, "seed": 2}, ("h", 0), check_gradient_flow),
     "eigenvalues": Case({"rho": 0.05, "N_Phi": 2.0, "N_x": 0.5, "seed": 4}, ("N_x", 1.5), check_eigenvalues),
     # Concentration
+    "random_matrices": Case({"h": 20, "d": 30, "seed": 3}, ("d", 0), check_random_matrices),
+    "hanson_wright": Case({"h": 24, "d": 60, "sigma2": 0.5, "seed": 2}, ("sigma2", -1), check_hanson_wright),
     # From matrices to eigenvalues
     "exact_moments": Case({"h": 12, "rho": 0.01, "s_end": 400.0, "seed": 2}, ("s_end", 0), check_exact_moments),
     # Equilibria at frozen norms

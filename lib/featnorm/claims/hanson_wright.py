@@ -179,7 +179,7 @@ def least_constant() -> float:
     return float(brentq(lambda C: C - np.log1p(C) - 2.0, 3.0, 4.0))
 
 
-#: A lower bound for C, and the numbers of equal modes k from which its limit is taken.
+#: Numbers of equal modes k from which the limit of the C they need is taken.
 COUNTS = (40, 80, 160, 320, 640)
 
 
@@ -316,7 +316,7 @@ LengthVariance = Callable[[Array], float]
 
 
 def check_remark_2(formula: LengthVariance, scale: Scale, seed: int) -> Evidence:
-    """Exact relative variance of ||Phi x|| over the formula, less 1: its exponent in h, which is -1 for the right one."""
+    """Exact relative variance of ||Phi x|| over the formula, less 1: its exponent in h, -1 for the right formula."""
     sizes, data = states(scale, seed)
     off = []
     for cases in data["Phi, start"]:
@@ -326,6 +326,31 @@ def check_remark_2(formula: LengthVariance, scale: Scale, seed: int) -> Evidence
     numbers = {"off at the largest h": off[-1]}
     source = "half the gap between the exponents 0 and -1"
     return Evidence(found, -0.5, source, "numerical", len(sizes), seed, numbers=numbers)
+
+
+def sampled_spreads(seed: int, n: int) -> dict[str, tuple[Array, Array]]:
+    """Effective ranks and relative standard deviations of n draws of the squared norm, by kind of state.
+
+    Features of the start (Phi and Psi, d = h / 4 to 8 h), k equal modes, and one mode with half of the whole.
+    """
+    rng = np.random.default_rng(seed)
+    spectra: dict[str, list[Array]] = {
+        "Φ at a start": [],
+        "Ψ at a start": [],
+        "k equal modes": [],
+        "one large mode": [],
+    }
+    for h, d in ((8, 2), (8, 64), (32, 8), (32, 64), (128, 64), (128, 512), (256, 1024)):
+        W, Phi = initialize(Setting(h=h, d=d), rng)
+        for name, M in (("Φ at a start", Phi), ("Ψ at a start", W @ Phi)):
+            spectra[name].append(np.linalg.svd(M, compute_uv=False) ** 2)
+        spectra["one large mode"].append(_spiked(np.sort(spectra["Ψ at a start"][-1])))
+    spectra["k equal modes"] = [np.ones(k) for k in (1, 2, 4, 16, 64, 256)]
+    out = {}
+    for name, list_ in spectra.items():
+        draws = [rng.standard_normal((n, len(w))) ** 2 @ w / w.sum() for w in list_]
+        out[name] = (np.array([_rank(w) for w in list_]), np.array([q.std(ddof=1) for q in draws]))
+    return out
 
 
 def _rank(values: Array) -> float:

@@ -126,7 +126,7 @@ def _gaussian(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
 
 
 def check_assumption_3(grow: Callable[[int], Setting], scale: Scale, seed: int) -> Evidence:
-    """What the limit neglects, the relative spread of ||Psi x||^2 at the start, and the exponent with which it vanishes.
+    """What the limit neglects, the relative spread of ||Psi x||^2 at the start: the exponent with which it vanishes.
 
     The spread follows from exact second moments. The departure is its value at the sizes h = 64, d = 512.
     """

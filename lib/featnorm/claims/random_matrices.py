@@ -38,9 +38,8 @@ def quantile(comparisons: int) -> float:
 # --- Lemmas 5 and 6: entries with a sub-Weibull norm ------------------------------------------------------------------
 
 
-#: psi_beta norm of a standard normal variable at beta = 2, and of a signed Weibull one, +-E^(1/beta) with E exponential.
 def entry_norm(beta: float) -> float:
-    """K of the entries: Gaussian for beta = 2, signed Weibull of index beta otherwise."""
+    """K of the entries: standard normal for beta = 2, else signed Weibull, +-E^(1 / beta) with E exponential."""
     return np.sqrt(8 / 3) if beta == 2 else 2.0 ** (1 / beta)
 
 

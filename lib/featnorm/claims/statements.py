@@ -1878,7 +1878,7 @@ STATEMENTS: tuple[Claim, ...] = (
             $$
 
             Without independence, or without centring, only $\norm{A}\le\norm{A}_F=O_P(K\sqrt{mn})$ is left, and it is
-            attained: if one variable $g$ stands in every entry, $\norm{A}=\abs g\sqrt{mn}$.
+            attained: if one variable $g$ stands in every entry, $\norm{A}=\lvert g\rvert\sqrt{mn}$.
             """),
         restored="exact",
         chapter="random_matrices",
@@ -1911,7 +1911,7 @@ STATEMENTS: tuple[Claim, ...] = (
         chapter="random_matrices",
         uses=("assumption-2", "assumption-4"),
         nearest="Moments of Wishart and Wigner matrices are textbook material {cite:p}`bai2010`.",
-        new="The formulas for this start, in which the diagonal of $W$ has variance $1/h$, and for the product $\\Psi$.",
+        new="The formulas for this start, whose $W$ has variance $1/h$ on the diagonal too, and for $\\Psi$.",
     ),
     Claim(
         id="beyond-spectral-edges",
@@ -1931,8 +1931,9 @@ STATEMENTS: tuple[Claim, ...] = (
         chapter="random_matrices",
         uses=("assumption-3", "assumption-4"),
         nearest=(
-            "The first two are the limits of {cite:t}`bai1993` and {cite:t}`bai1988`. That the largest singular value of "
-            "a polynomial in independent matrices goes to the edge of the free law is in {cite:t}`haagerup2005`."
+            "The first two are the limits of {cite:t}`bai1993` and {cite:t}`bai1988`. That norms of polynomials in "
+            "independent Gaussian matrices go to the edge of the free law is due to {cite:t}`haagerup2005` and, for "
+            "real matrices, {cite:t}`schultz2005`."
         ),
         new="The edge of $\\Psi=W\\Phi$ in closed form.",
     ),
