@@ -195,7 +195,7 @@ def _bent_tail(
     Gauss-Laguerre: two rules, whose difference must be within the accuracy.
     """
     x = x or 1e-30  # the tail is continuous at zero where two weights or more are left
-    T = max(10.0 / abs(x), 3.0 / root)
+    T = max(20.0 / abs(x), 6.0 / root)
     doublings = int(np.ceil(np.log2(T / gap))) if T > gap else 0
     edges = np.concatenate([[0.0], T * 2.0 ** np.arange(-doublings, 1)])
 
@@ -210,7 +210,7 @@ def _bent_tail(
         s = c + 1j * T + y / x
         return float((up + np.sum(coefficients * np.exp(y) * integrand(s)) / x).imag / np.pi)
 
-    coarse, fine = rule(40), rule(60)
+    coarse, fine = rule(50), rule(80)
     if not abs(coarse - fine) <= accuracy * fine:
         raise ValueError(
             f"accuracy = {accuracy:g}: not reached at x = {x:g}; two rules differ by {coarse / fine - 1:.1e}"

@@ -214,7 +214,7 @@ BLOCKS = 64
 def moment_samples(scale: Scale, seed: int) -> tuple[dict[str, Array], ...]:
     """Block means of the squares of Frobenius norms and lengths, drawn in batches, for each of MOMENT_SETTINGS."""
     rng = np.random.default_rng(seed)
-    n = scale.pick(smoke=600, book=6_000, full=40_000)
+    n = scale.pick(smoke=600, book=4_000, full=40_000)
     out = []
     for setting in MOMENT_SETTINGS:
         h, d = setting.h, setting.d
@@ -245,7 +245,7 @@ def check_moments(formula: Moments, scale: Scale, seed: int) -> Evidence:
             worst, count = max(worst, float(abs(blocks[name].mean() - claimed) / se)), count + 1
     source = f"Student quantile over {count} means, false alarm 5e-7"
     return Evidence(
-        worst, t_threshold(count, BLOCKS), source, "numerical", scale.pick(600, 6_000, 40_000) * BLOCKS, seed
+        worst, t_threshold(count, BLOCKS), source, "numerical", scale.pick(600, 4_000, 40_000) * BLOCKS, seed
     )
 
 

@@ -1923,8 +1923,13 @@ STATEMENTS: tuple[Claim, ...] = (
             Under Assumption 4, as $h,d\to\infty$ with $h/d\to\lambda\in(0,\infty)$,
 
             $$
-            \norm{\Phi}\to1+\sqrt\lambda,\qquad\norm{W}\to2,\qquad
-            \norm{\Psi}\to(1+z)\sqrt{\frac{1+\lambda z}z},\quad z=\frac{\sqrt{1+8\lambda}-1}{4\lambda}.
+            \norm{\Phi}\to1+\sqrt\lambda,\qquad\norm{W}\to2,\qquad\norm{\Psi}\to(1+z)\sqrt{\frac{1+\lambda z}z}
+            $$
+
+            with
+
+            $$
+            z=\frac{\sqrt{1+8\lambda}-1}{4\lambda}.
             $$
             """),
         restored="exact",

@@ -13,7 +13,11 @@ from featnorm.setting import Setting
 
 
 def bound_at(law: QuadraticForm, deviation: float) -> float:
-    """The bound on P(|Q - E Q| > deviation) that follows from `hanson_wright`, for weights of one sign: 2 exp(-t)."""
+    """The bound on P(|Q - E Q| > deviation) that `hanson_wright` gives for positive weights: 2 exp(-t) at most.
+
+    >>> round(bound_at(QuadraticForm([1.0, 1.0, 1.0, 1.0]), 16.0) / (2 * np.exp(-4.0)), 12)
+    1.0
+    """
     spread, top = float(np.linalg.norm(law.weights)), float(law.weights.max())
     # 2 spread sqrt(t) + 2 top t = deviation, solved for sqrt(t)
     root = (np.sqrt(spread**2 + 2 * top * deviation) - spread) / (2 * top)
@@ -32,7 +36,7 @@ def tails(laws: Mapping[str, QuadraticForm], samples: Mapping[str, Array], made_
             seen = np.sort(np.abs(samples[name] / law.mean - 1.0))
             share = 1.0 - np.arange(len(seen)) / len(seen)
             step = np.unique(np.concatenate([[0], len(seen) - np.geomspace(len(seen), 5, 40).astype(int)]))
-            axis.plot(deviations, bound, color=COLOURS["neutral"], ls="--", label="Hanson-Wright, C = 4")
+            axis.plot(deviations, bound, color=COLOURS["neutral"], ls="--", label="Laurent-Massart")
             axis.plot(deviations, exact, color=colour, label="exact")
             axis.plot(seen[step], share[step], "o", color=colour, ms=3.5, mfc="none", label="sample")
             symbol = {"Phi": "‖Φx‖²", "Psi": "‖Ψx‖²"}[name]
@@ -61,7 +65,8 @@ def phase(points: Mapping[str, tuple[Array, Array]], made_by: str) -> None:
     spread = np.array([[relative_sd(Setting(h=int(n), d=max(1, round(n / r))))[1] for n in h] for r in ratio])
     with drawing(1, 2, width=7.8, height=3.6) as (fig, (left, right)):
         lines = left.contour(h, ratio, spread, levels=levels, colors=COLOURS["Psi"], linewidths=1.6)
-        left.clabel(lines, fmt=lambda v: f"{100 * v:.0f} %", fontsize=9)
+        spots = [(2 * (2 + 1 / 32) / level**2, 1 / 32) for level in levels]  # where each line passes h / d = 1 / 32
+        left.clabel(lines, fmt=lambda v: f"{100 * v:.0f} %", fontsize=9, inline_spacing=2, manual=spots)
         left.plot(64, 64 / 512, "*", color=COLOURS["l2"], ms=11)
         left.annotate("64, 512", (64, 64 / 512), xytext=(7, 5), textcoords="offset points")
         left.set(xscale="log", yscale="log", xlabel="h", ylabel="h / d", title="Relative spread of ‖Ψx‖²")
