@@ -126,13 +126,14 @@ def _cumulant(w: Array, b2: Array, s: Array) -> Array:
     return out.reshape(s.shape)
 
 
-def _upper_tail(w: Array, b2: Array, x: float, accuracy: float) -> float:
+def _upper_tail(w: Array, b2: Array, x: float, accuracy: float, slack: float = 0.0) -> float:
     """P(Q > x) for x at or above the mean: (1 / 2 pi i) times the integral of exp(K(s) - s x) / s over Re s = c.
 
     With step D on that line and L = 2 pi / D the trapezoidal sum is, by Poisson's formula, the sum over all integers m
     of exp(m c L) P(Q > x + m L). Its terms m < 0 are at most exp(-|m| c L), those with m > 0 are bounded by Chernoff's
     inequality at a point c1 > c. Beyond T the integrand is at most its modulus at T times (T / t)^(1 + n / 2), with
-    n the sum of p^2 T^2 / (1 + p^2 T^2) over the weights, p = 2 |w| / (1 - 2 w c).
+    n the sum of p^2 T^2 / (1 + p^2 T^2) over the weights, p = 2 |w| / (1 - 2 w c). L and T are chosen for Laplace's
+    estimate of the tail times exp(-slack); if the tail turns out to be smaller than half of that, they are chosen again.
     """
     if len(w) == 1:
         return _one_square(w[0], np.sqrt(b2[0]), x)
@@ -162,7 +163,7 @@ def _upper_tail(w: Array, b2: Array, x: float, accuracy: float) -> float:
     u = 1.0 - 2.0 * w * c
     curvature = float(np.sum(2 * w**2 / u**2 + 4 * b2 * w**2 / u**3)) + c**-2
     log_size = real(c) - np.log(c) - 0.5 * np.log(2 * np.pi * curvature)  # Laplace's estimate of the tail
-    goal = np.log(accuracy / 8) + log_size
+    goal = np.log(accuracy / 8) + log_size - slack
 
     # The period L: large enough for both kinds of aliasing, the second one at the best of a few points c1.
     gaps = (end - c) * np.array([0.1, 0.3, 0.5, 0.7, 0.9]) if np.isfinite(end) else c * np.array([0.3, 1.0, 3.0])
@@ -183,7 +184,10 @@ def _upper_tail(w: Array, b2: Array, x: float, accuracy: float) -> float:
     nodes = T / step
     s = c + 1j * step * np.arange(int(np.ceil(nodes)) + 1)
     terms = np.exp(_cumulant(w, b2, s) - s * x - log_size) / s
-    return float(np.exp(log_size) * step / np.pi * (terms.real.sum() - 0.5 * terms[0].real))
+    over_estimate = float(step / np.pi * (terms.real.sum() - 0.5 * terms[0].real))
+    if over_estimate < 0.5 * np.exp(-slack) and slack < 50.0:
+        return _upper_tail(unit * w, b2, unit * x, accuracy, slack - np.log(max(over_estimate, np.exp(-50.0))))
+    return float(np.exp(log_size)) * over_estimate
 
 
 def _bent_tail(

@@ -146,7 +146,7 @@ def check_assumption_4(draw: Start, scale: Scale, seed: int) -> Evidence:
     """
     rng = np.random.default_rng(seed)
     h, d = 4, 6
-    starts = [draw(Setting(h=h, d=d), rng) for _ in range(BLOCKS * scale.pick(60, 500, 5_000))]
+    starts = [draw(Setting(h=h, d=d), rng) for _ in range(BLOCKS * scale.pick(30, 300, 3_000))]
     W, Phi = (np.array(part) for part in zip(*starts))
     off = W[:, *np.triu_indices(h, 1)] * np.sqrt(h)
     diagonal = np.diagonal(W, axis1=1, axis2=2) * np.sqrt(h)

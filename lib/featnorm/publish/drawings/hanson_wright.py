@@ -15,8 +15,8 @@ from featnorm.setting import Setting
 def bound_at(law: QuadraticForm, deviation: float) -> float:
     """The bound on P(|Q - E Q| > deviation) that `hanson_wright` gives for positive weights: 2 exp(-t) at most.
 
-    >>> round(bound_at(QuadraticForm([1.0, 1.0, 1.0, 1.0]), 16.0) / (2 * np.exp(-4.0)), 12)
-    1.0
+    >>> round(bound_at(QuadraticForm([1.0, 1.0, 1.0, 1.0]), 16.0), 6)       # 2 exp(-4)
+    0.036631
     """
     spread, top = float(np.linalg.norm(law.weights)), float(law.weights.max())
     # 2 spread sqrt(t) + 2 top t = deviation, solved for sqrt(t)
