@@ -56,7 +56,7 @@ if __name__ == "__main__":
             "# Tail of ||Phi x||^2: exact law against sampling",
             "",
             f"Exact: relative accuracy 1e-10, median of {REPEATS} runs. Sampling to 10 per cent is extrapolated from "
-            f"the run of {SAMPLES} samples, which also gives ||Psi x||^2. The whole script took at most {peak:.2f} GiB. "
+            f"the run of {SAMPLES} samples, which also gives ||Psi x||^2. The script took {peak:.2f} GiB at most. "
             f"{machine()}; commit {commit()}.",
             "",
             f"| h | d | probability | exact, 1e-10 | {SAMPLES} samples | sampling to 10 % |",

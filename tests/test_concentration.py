@@ -198,6 +198,7 @@ def test_matrix_norms_are_those_of_numpy():
 def test_edge_of_the_product_in_its_limits_and_as_a_minimum():
     assert spectral_edges(1e-9)["Psi"] == pytest.approx(2.0, rel=1e-6)  # F tends to the identity
     assert spectral_edges(1e9)["Psi"] == pytest.approx(1e9**0.5, rel=1e-3)  # Phi^T W^2 Phi tends to h / d times I
+    assert spectral_edges(1.0)["Psi"] ** 2 == pytest.approx(27 / 4, rel=1e-12)  # the Fuss-Catalan law
     for ratio in (0.1, 0.5, 3.0):
         z = np.linspace(0.01, 3, 20_000)
         assert spectral_edges(ratio)["Psi"] == pytest.approx(

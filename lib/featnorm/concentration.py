@@ -133,7 +133,7 @@ def _upper_tail(w: Array, b2: Array, x: float, accuracy: float, slack: float = 0
     of exp(m c L) P(Q > x + m L). Its terms m < 0 are at most exp(-|m| c L), those with m > 0 are bounded by Chernoff's
     inequality at a point c1 > c. Beyond T the integrand is at most its modulus at T times (T / t)^(1 + n / 2), with
     n the sum of p^2 T^2 / (1 + p^2 T^2) over the weights, p = 2 |w| / (1 - 2 w c). L and T are chosen for Laplace's
-    estimate of the tail times exp(-slack); if the tail turns out to be smaller than half of that, they are chosen again.
+    estimate of the tail times exp(-slack); if the tail turns out to be below half of that, they are chosen again.
     """
     if len(w) == 1:
         return _one_square(w[0], np.sqrt(b2[0]), x)
@@ -184,10 +184,10 @@ def _upper_tail(w: Array, b2: Array, x: float, accuracy: float, slack: float = 0
     nodes = T / step
     s = c + 1j * step * np.arange(int(np.ceil(nodes)) + 1)
     terms = np.exp(_cumulant(w, b2, s) - s * x - log_size) / s
-    over_estimate = float(step / np.pi * (terms.real.sum() - 0.5 * terms[0].real))
-    if over_estimate < 0.5 * np.exp(-slack) and slack < 50.0:
-        return _upper_tail(unit * w, b2, unit * x, accuracy, slack - np.log(max(over_estimate, np.exp(-50.0))))
-    return float(np.exp(log_size)) * over_estimate
+    ratio = float(step / np.pi * (terms.real.sum() - 0.5 * terms[0].real))
+    if ratio < 0.5 * np.exp(-slack) and slack < 50.0:
+        return _upper_tail(unit * w, b2, unit * x, accuracy, slack - np.log(max(ratio, np.exp(-50.0))))
+    return float(np.exp(log_size)) * ratio
 
 
 def _bent_tail(

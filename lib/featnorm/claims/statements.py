@@ -1940,7 +1940,10 @@ STATEMENTS: tuple[Claim, ...] = (
             "independent Gaussian matrices go to the edge of the free law is due to {cite:t}`haagerup2005` and, for "
             "real matrices, {cite:t}`schultz2005`."
         ),
-        new="The edge of $\\Psi=W\\Phi$ in closed form.",
+        new=(
+            "The formula for $\\Psi=W\\Phi$: $W^2$ has the limit law of a square Wishart matrix, so $\\Psi$ has that of a "
+            "product of two independent Gaussian matrices."
+        ),
     ),
     Claim(
         id="beyond-hanson-wright-constant",

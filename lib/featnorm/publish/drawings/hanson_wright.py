@@ -64,9 +64,10 @@ def phase(points: Mapping[str, tuple[Array, Array]], made_by: str) -> None:
     ratio = 2.0 ** np.linspace(-6, 4, 41)
     spread = np.array([[relative_sd(Setting(h=int(n), d=max(1, round(n / r))))[1] for n in h] for r in ratio])
     with drawing(1, 2, width=7.8, height=3.6) as (fig, (left, right)):
-        lines = left.contour(h, ratio, spread, levels=levels, colors=COLOURS["Psi"], linewidths=1.6)
-        spots = [(2 * (2 + 1 / 32) / level**2, 1 / 32) for level in levels]  # where each line passes h / d = 1 / 32
-        left.clabel(lines, fmt=lambda v: f"{100 * v:.0f} %", fontsize=9, inline_spacing=2, manual=spots)
+        left.contour(h, ratio, spread, levels=levels, colors=COLOURS["Psi"], linewidths=1.6)
+        for level in levels:  # beside the point where the line passes h / d = 1 / 32
+            at = 1.08 * 2 * (2 + 1 / 32) / level**2
+            left.text(at, 1 / 32, f"{100 * level:.0f} %", color=COLOURS["Psi"], fontsize=9)
         left.plot(64, 64 / 512, "*", color=COLOURS["l2"], ms=11)
         left.annotate("64, 512", (64, 64 / 512), xytext=(7, 5), textcoords="offset points")
         left.set(xscale="log", yscale="log", xlabel="h", ylabel="h / d", title="Relative spread of ‖Ψx‖²")
