@@ -1941,8 +1941,8 @@ STATEMENTS: tuple[Claim, ...] = (
             "real matrices, {cite:t}`schultz2005`."
         ),
         new=(
-            "The formula for $\\Psi=W\\Phi$: $W^2$ has the limit law of a square Wishart matrix, so $\\Psi$ has that of a "
-            "product of two independent Gaussian matrices."
+            "The formula for $\\Psi=W\\Phi$: $W^2$ has the limit law of a square Wishart matrix, so $\\Psi$ has "
+            "that of a product of two independent Gaussian matrices."
         ),
     ),
     Claim(
