@@ -21,6 +21,7 @@ import yaml
 from book_tools import CHAPTERS, ROOT, Scraps, code_cells, is_parameters, scraps, source
 
 from featnorm.claims import CHECKS, REGISTRY
+from featnorm.concentration import feature_norm_law, relative_sd, spectral_edges
 from featnorm.eigen_flow import terminal_state
 from featnorm.matrix_flow import unclock
 from featnorm.setting import Norms, Setting, effective_rank, initialize, norms
@@ -129,6 +130,26 @@ def check_subweibull(found: Scraps, given: dict[str, Any]) -> None:
     assert found.claims["proposition-4"]["evidence"]["seed"] == given["seed"]
 
 
+def check_random_matrices(found: Scraps, given: dict[str, Any]) -> None:
+    """The start is the one of these sizes and this seed; common entries outgrow the rate like the root of n."""
+    W, _ = initialize(Setting(given["h"], given["d"]), np.random.default_rng(given["seed"]))
+    assert found.glued["W of the start"] == pytest.approx(np.linalg.norm(W, 2), rel=1e-12)
+    assert found.glued["edge of Psi"] == spectral_edges(given["h"] / given["d"])["Psi"]
+    assert found.glued["growth common"] == pytest.approx(found.glued["growth of n"] ** 0.5, rel=0.05)
+    assert found.glued["growth independent"] == pytest.approx(1.0, abs=0.15)
+
+
+def check_hanson_wright(found: Scraps, given: dict[str, Any]) -> None:
+    """The spreads and the far tail are those of the start of these sizes, noise and seed."""
+    setting = Setting(given["h"], given["d"], given["sigma2"])
+    _, Phi = initialize(setting, np.random.default_rng(given["seed"]))
+    law = feature_norm_law(Phi, setting)
+    assert found.glued["Phi spread"] == pytest.approx(np.sqrt(2 / effective_rank(Phi @ Phi.T)), rel=1e-9)
+    assert found.glued["Psi spread"] == pytest.approx(np.sqrt(2 / found.glued["rank here"]), rel=1e-9)
+    assert found.glued["far tail"] == pytest.approx(law.tail(3 * law.mean), rel=1e-9)
+    assert found.glued["spread here"] == pytest.approx(relative_sd(setting)[1])
+
+
 # --- From matrices to eigenvalues
 
 
@@ -142,6 +163,8 @@ CASES: dict[str, Case] = {
     "eigenvalues": Case({"rho": 0.05, "N_Phi": 2.0, "N_x": 0.5, "seed": 4}, ("N_x", 1.5), check_eigenvalues),
     # Concentration
     "subweibull": Case({"beta": 0.6, "n": 20, "samples": 2000, "seed": 3}, ("beta", 0), check_subweibull),
+    "random_matrices": Case({"h": 20, "d": 30, "seed": 3}, ("d", 0), check_random_matrices),
+    "hanson_wright": Case({"h": 24, "d": 60, "sigma2": 0.5, "seed": 2}, ("sigma2", -1), check_hanson_wright),
     # From matrices to eigenvalues
     "exact_moments": Case({"h": 12, "rho": 0.01, "s_end": 400.0, "seed": 2}, ("s_end", 0), check_exact_moments),
     # Equilibria at frozen norms

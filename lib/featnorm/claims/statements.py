@@ -243,6 +243,7 @@ STATEMENTS: tuple[Claim, ...] = (
             and the same holds with $x'$ in place of $x$.
             """),
         restored="constants",
+        chapter="hanson_wright",
         uses=(
             "eq-17",
             "eq-18",
@@ -281,6 +282,7 @@ STATEMENTS: tuple[Claim, ...] = (
             $\norm{\Psi x}_2^2\simeq(1+\sigma^2)\norm{\Psi}_F^2$.
             """),
         restored="constants",
+        chapter="hanson_wright",
         uses=(
             "lemma-7",
             "lemma-8",
@@ -337,6 +339,7 @@ STATEMENTS: tuple[Claim, ...] = (
             This follows from the isotropic input and the linear encoder.
             """),
         restored="exact",
+        chapter="hanson_wright",
         uses=("lemma-2", "lemma-3"),
     ),
     # ---------------------------------------------------------------------------------------------------- Section 5.1
@@ -791,6 +794,7 @@ STATEMENTS: tuple[Claim, ...] = (
             $\norm{A}_F=O_P(K\sqrt{mn})$. The entries may be dependent.
             """),
         restored="constants",
+        chapter="random_matrices",
         uses=("proposition-3", "proposition-4"),
     ),
     Claim(
@@ -800,10 +804,13 @@ STATEMENTS: tuple[Claim, ...] = (
         title="spectral norm of a random matrix",
         place="App. A.1",
         statement=_text(r"""
-            If every entry of $A\in\R^{m\times n}$ satisfies $\norm{A_{ij}}_{\psi_\beta}\le K$, then the spectral norm
-            satisfies $\norm{A}=O_P\big(K(m+n)^{1/\beta}\big)$.
+            Let the entries of $A\in\R^{m\times n}$ be independent and centred with
+            $\norm{A_{ij}}_{\psi_\beta}\le K$. Then the spectral norm satisfies
+            $\norm{A}=O_P\big(K(m+n)^{1/\beta}\big)$. (The source does not say "independent and centred". We read it in,
+            since the proof follows one that needs both; for $\beta\le1$ neither is needed.)
             """),
         restored="constants",
+        chapter="random_matrices",
         uses=("proposition-3", "proposition-4"),
     ),
     Claim(
@@ -837,6 +844,7 @@ STATEMENTS: tuple[Claim, ...] = (
             $$
             """),
         restored="constants",
+        chapter="random_matrices",
         uses=("assumption-3", "assumption-4", "lemma-6", "proposition-4"),
     ),
     Claim(
@@ -853,6 +861,7 @@ STATEMENTS: tuple[Claim, ...] = (
             $$
             """),
         restored="constants",
+        chapter="random_matrices",
         uses=("assumption-3", "assumption-4", "lemma-5", "proposition-4"),
     ),
     Claim(
@@ -869,6 +878,7 @@ STATEMENTS: tuple[Claim, ...] = (
             $$
             """),
         restored="constants",
+        chapter="random_matrices",
         uses=("assumption-2", "assumption-3", "assumption-4", "lemma-6", "proposition-3", "proposition-4"),
     ),
     Claim(
@@ -1146,6 +1156,7 @@ STATEMENTS: tuple[Claim, ...] = (
             $$
             """),
         restored="constants",
+        chapter="hanson_wright",
     ),
     Claim(
         id="eq-18",
@@ -1163,6 +1174,7 @@ STATEMENTS: tuple[Claim, ...] = (
             $$
             """),
         restored="constants",
+        chapter="hanson_wright",
         uses=("eq-17",),
     ),
     Claim(
@@ -1180,6 +1192,7 @@ STATEMENTS: tuple[Claim, ...] = (
             $$
             """),
         restored="constants",
+        chapter="hanson_wright",
         uses=("eq-17",),
     ),
     Claim(
@@ -1199,6 +1212,7 @@ STATEMENTS: tuple[Claim, ...] = (
             $$
             """),
         restored="constants",
+        chapter="hanson_wright",
     ),
     Claim(
         id="eq-21",
@@ -1216,6 +1230,7 @@ STATEMENTS: tuple[Claim, ...] = (
             $$
             """),
         restored="constants",
+        chapter="hanson_wright",
         uses=("eq-20",),
     ),
     Claim(
@@ -1233,6 +1248,7 @@ STATEMENTS: tuple[Claim, ...] = (
             $$
             """),
         restored="constants",
+        chapter="hanson_wright",
         uses=("eq-20",),
     ),
     Claim(
@@ -1904,6 +1920,108 @@ STATEMENTS: tuple[Claim, ...] = (
             "{cite:t}`kuchibhotla2022`."
         ),
         new=r"The constant from the convex minorant, and that for $\beta\le1/2$ it cannot be improved.",
+    ),
+    Claim(
+        id="beyond-spectral-norm",
+        kind="beyond",
+        name="Spectral norm",
+        title="what independence gives, and what is left without it",
+        place="not in the paper",
+        statement=_text(r"""
+            If the entries of $A\in\R^{m\times n}$ are independent and centred with $\norm{A_{ij}}_{\psi_\beta}\le K$
+            for any $\beta>0$, then
+
+            $$
+            \norm{A}=O_P\big(K(\sqrt m+\sqrt n)\big).
+            $$
+
+            Without independence, or without centring, only $\norm{A}\le\norm{A}_F=O_P(K\sqrt{mn})$ is left, and it is
+            attained: if one variable $g$ stands in every entry, $\norm{A}=\lvert g\rvert\sqrt{mn}$.
+            """),
+        restored="exact",
+        chapter="random_matrices",
+        uses=("lemma-5", "lemma-6"),
+        nearest=(
+            "The bound is {cite:t}`latala2005` with the fourth moments of sub-Weibull entries; for the Gaussian case "
+            "see {cite:t}`vershynin2018`."
+        ),
+        new="The comparison with Lemma 6: sharper for every index below 2, and where Lemma 6 needs independence.",
+    ),
+    Claim(
+        id="beyond-initial-moments",
+        kind="beyond",
+        name="Initial moments",
+        title="second moments at initialisation, exact at every size",
+        place="not in the paper",
+        statement=_text(r"""
+            Under Assumptions 2 and 4, for every $h$ and $d$, $\E\norm{\Phi}_F^2=\E\norm{W}_F^2=\E\norm{\Psi}_F^2=h$ and
+
+            $$
+            \begin{aligned}
+            \E\norm{WW^\top}_F^2&=2h+1,\qquad
+            \E\norm{\Phi^\top\Phi}_F^2=\E\norm{\Phi^\top\Phi x_0}_2^2=h\Big(1+\frac{h+1}d\Big),\\
+            \E\norm{\Psi^\top\Psi}_F^2&=\E\norm{\Psi^\top\Psi x_0}_2^2
+            =(2h+1)\Big(1+\frac1d\Big)+\frac{h^2+4-2/h}d.
+            \end{aligned}
+            $$
+            """),
+        restored="exact",
+        chapter="random_matrices",
+        uses=("assumption-2", "assumption-4"),
+        nearest="Moments of Wishart and Wigner matrices are textbook material {cite:p}`bai2010`.",
+        new="The formulas for this start, whose $W$ has variance $1/h$ on the diagonal too, and for $\\Psi$.",
+    ),
+    Claim(
+        id="beyond-spectral-edges",
+        kind="beyond",
+        name="Spectral edges",
+        title="sharp limits of the spectral norms at initialisation",
+        place="not in the paper",
+        statement=_text(r"""
+            Under Assumption 4, as $h,d\to\infty$ with $h/d\to\lambda\in(0,\infty)$,
+
+            $$
+            \norm{\Phi}\to1+\sqrt\lambda,\qquad\norm{W}\to2,\qquad\norm{\Psi}\to(1+z)\sqrt{\frac{1+\lambda z}z}
+            $$
+
+            with
+
+            $$
+            z=\frac{\sqrt{1+8\lambda}-1}{4\lambda}.
+            $$
+            """),
+        restored="exact",
+        chapter="random_matrices",
+        uses=("assumption-3", "assumption-4"),
+        nearest=(
+            "The first two are the limits of {cite:t}`bai1993` and {cite:t}`bai1988`. That norms of polynomials in "
+            "independent Gaussian matrices go to the edge of the free law is due to {cite:t}`haagerup2005` and, for "
+            "real matrices, {cite:t}`schultz2005`."
+        ),
+        new=(
+            "The formula for $\\Psi=W\\Phi$: $W^2$ has the limit law of a square Wishart matrix, so $\\Psi$ has "
+            "that of a product of two independent Gaussian matrices."
+        ),
+    ),
+    Claim(
+        id="beyond-hanson-wright-constant",
+        kind="beyond",
+        name="Constant",
+        title="the constants of Eq. 18 and 19",
+        place="not in the paper",
+        statement=_text(r"""
+            (18) and (21) hold with $C=4$. They do not hold with any $C<C_0$, where $C_0=3.505\ldots$ is the root of
+            $C-\log(1+C)=2$: for $k$ equal modes and $\log(2/\delta)=k$ the $C$ that is needed tends to $C_0$ as
+            $k\to\infty$. (19) and (22) hold with $C=2\sqrt2$ and with no smaller $C$.
+            """),
+        restored="exact",
+        chapter="hanson_wright",
+        uses=("eq-18", "eq-19"),
+        nearest=(
+            "$C=4$ is Lemma 1 of {cite:t}`laurent2000`, whose proof holds for weights of any sign. The paper uses an "
+            "unspecified absolute constant, after {cite:t}`vershynin2018`."
+        ),
+        new="The lower bound, from the large deviations of equal modes.",
     ),
     # --------------------------------------------------------------------------------- beyond the paper: the exact flow
     # --------------------------------------------------------------------------------- beyond the paper: the commutator
