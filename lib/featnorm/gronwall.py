@@ -1,7 +1,7 @@
 """Growth of norms: the Grönwall-Bellman inequality with a certified checker, and the bounds and laws built on it.
 
-Theorem 1 and Lemmas 10 to 16 of the paper, Appendices A.2 and A.3. The lemmas bound sizes that weight decay shrinks, and
-carry the decay as growth, exp(+2 rho t). Beside them stand the laws that the flow obeys, with exp(-2 rho t).
+Theorem 1 and Lemmas 10 to 16 of the paper, Appendices A.2 and A.3. The lemmas bound sizes that weight decay shrinks,
+and carry the decay as growth, exp(+2 rho t). Beside them stand the laws that the flow obeys, with exp(-2 rho t).
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def verify(u: Ball, alpha: Ball, beta: Ball, T: float, exponent: float = 1.0, ma
     """Theorem 1 for one triple of functions on [0, T]: are its assumptions, hypothesis and conclusion true?
 
     Every verdict rests on ball arithmetic (python-flint), which encloses the values, derivatives and integrals of the
-    functions over whole cells, rounding included. ``certified`` means true at every t of [0, T]; ``refuted`` means false
-    at some grid point; ``undecided`` that an equality or a gap below the resolution of ``max_cells`` cells is in the way.
+    functions over whole cells, rounding included. ``certified`` means true at every t of [0, T]; ``refuted`` means
+    false at some grid point; ``undecided`` that an equality, or a gap too small for ``max_cells`` cells, is in the way.
 
     Parameters
     ----------
@@ -192,7 +192,7 @@ def product_growth_bound(start: float, head: float, speed: float, t: ArrayLike, 
 
 
 def decay_bound(start: float, speed: float, t: ArrayLike, rho: float) -> Array:
-    """Variation of constants: exp(-2 rho t) start + speed (1 - exp(-2 rho t)) / (2 rho), which solves y' = speed - 2 rho y.
+    """Variation of constants: exp(-2 rho t) start + speed (1 - exp(-2 rho t)) / (2 rho) solves y' = speed - 2 rho y.
 
     With start = ||W W^T(0)|| and speed = 2 it bounds ||W W^T(t)||, as Lemma 12 does, but with the decay kept as decay.
     Arguments as for `growth_bound`.

@@ -173,7 +173,7 @@ def _gram(A: Array) -> Array:
 SCALES = (0.3, 1.0, 5.0)
 RATES = (0.001, 0.01, 0.1, 1.0, 10.0)
 
-#: A bound of one of Lemmas 10 to 13 from (start, speed, t, rho), or of Lemmas 14 to 16 from (start, head, speed, t, rho).
+#: A bound from (start, speed, t, rho) for Lemmas 10 to 13, from (start, head, speed, t, rho) for Lemmas 14 to 16.
 Bound = Callable[..., Array]
 
 
@@ -387,7 +387,7 @@ Drive = Callable[[Array, Array, Array, float], Array]
 
 
 def check_eq_10(variant: tuple[Drive, bool], scale: Scale, seed: int) -> Evidence:
-    """Phi' Phi^T by hand on random samples against the formula; W is not symmetric, and singular if the variant says so."""
+    """Phi' Phi^T by hand on random samples against the formula; W is not symmetric, and singular in one variant."""
     formula, singular = variant
     rng, worst, rho, cases = np.random.default_rng(seed), 0.0, 0.3, scale.pick(10, 100, 1000)
     for _ in range(cases):
@@ -521,7 +521,7 @@ def _eq_15(constant: float, rate: float) -> Callable[[Drives], float]:
 
 
 def growths() -> tuple[float, float]:
-    """Exponent of ||W^T H W^{-T}|| in L, and of two steps of ||K F W^T|| / ||F|| by a decade of eps the later one's share.
+    """Exponent of ||W^T H W^{-T}|| in L; last step of ||K F W^T|| / ||F|| by a decade of eps over the step before.
 
     The second number is 1 for growth like log(1 / eps), below 1 if the values converge and above 1 for a power.
     """

@@ -1921,8 +1921,8 @@ STATEMENTS: tuple[Claim, ...] = (
         chapter="gronwall",
         uses=("eq-11", "eq-14", "beyond-repair"),
         nearest=(
-            "The steps (11) and (14) in the proofs of Lemmas 10 and 14 of {cite:t}`bao2023`, as far as the lost formulas "
-            "can be inferred. That similarity does not preserve the Frobenius norm is textbook linear algebra."
+            "The steps (11) and (14) in the proofs of Lemmas 10 and 14 of {cite:t}`bao2023`, as far as the lost "
+            "formulas can be inferred. That similarity does not preserve the Frobenius norm is textbook linear algebra."
         ),
         new="States that show it, from exact moments. The lemmas themselves were not violated in any test.",
     ),
@@ -1933,15 +1933,15 @@ STATEMENTS: tuple[Claim, ...] = (
         title="a bound of the driving term for every state",
         place="not in the paper",
         statement=_text(r"""
-            Let $K=\E[(I-\omega\omega^\top)z'(\Phi x)^\top]/\norm u$, the mean taken of the whole quotient, so that
+            Let $K=\E\big[(I-\omega\omega^\top)z'(\Phi x)^\top/\norm{W\Phi x}_2\big]$, so that
             $\dot W=K-\rho W$. For any data and any $W$, singular or not, $\dot\Phi\Phi^\top=W^\top K-\rho F$ and
 
             $$
             \norm{W^\top K}_F\le\norm W\,\E\frac{\norm{\Phi x}_2}{\norm{W\Phi x}_2}
             $$
 
-            with the spectral norm of $W$. If $W$ is non-singular, $W^\top K=W^\top HW^{-\top}$, and the right side is at
-            most the condition number of $W$.
+            with the spectral norm of $W$. If $W$ is non-singular, $W^\top K=W^\top HW^{-\top}$, and the right side is
+            at most the condition number of $W$.
             """),
         restored="exact",
         chapter="gronwall",
@@ -1965,7 +1965,7 @@ STATEMENTS: tuple[Claim, ...] = (
         restored="exact",
         chapter="where_concentration_stops",
         uses=("assumption-3", "assumption-4", "beyond-effective-rank"),
-        nearest="Second moments of the Marchenko-Pastur and semicircle laws, textbook material {cite:p}`vershynin2018`.",
+        nearest="Second moments of the Marchenko-Pastur and semicircle laws, as in {cite:t}`vershynin2018`.",
         new="Their use as the sharp form of Lemmas 2 and 3 at initialisation.",
     ),
     Claim(
