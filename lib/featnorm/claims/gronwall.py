@@ -67,7 +67,7 @@ def check_theorem_1(variant: tuple[Callable[[np.random.Generator], Case], float]
     """Share of random cases with a certified hypothesis whose conclusion is not certified, in ball arithmetic."""
     make, exponent = variant
     rng = np.random.default_rng(seed)
-    cases = scale.pick(10, 100, 1000)
+    cases = scale.pick(10, 40, 1000)
     found = [verify(*make(rng), exponent) for _ in range(cases)]
     tested = [f for f in found if f.hypothesis == "certified"]
     refuted = sum(f.conclusion == "refuted" for f in tested)
@@ -141,13 +141,13 @@ TOLERANCE = 100 * RTOL
 def flows(scale: Scale, seed: int) -> tuple[Flow, ...]:
     """Flows from three kinds of start: Assumption 4; its spectra, commuting; equal sizes with random signs."""
     rng, out = np.random.default_rng(seed), []
-    for h in scale.pick((10,), (6, 10, 16), (6, 10, 16, 24, 32)):
+    for h in scale.pick((10,), (6, 16), (6, 10, 16, 24, 32)):
         setting = Setting(h=h, d=2 * h)
         out.append(_flow("Assumption 4", *initialize(setting, rng), setting, 4.0 * h, rng))
-    for h in scale.pick((8,), (8, 16, 32), (8, 16, 32, 64)):
+    for h in scale.pick((8,), (8, 24), (8, 16, 32, 64)):
         w, phi = commuting_start(Setting(h=h, d=2 * h), rng)
         out.append(_flow("commuting", np.diag(w), np.diag(np.sqrt(phi)), Setting(h=h, d=h), 10.0 * h, rng))
-    for h in scale.pick((4, 8), (4, 8, 16), (4, 8, 16, 32)):
+    for h in scale.pick((4, 8), (4, 12), (4, 8, 16, 32)):
         square = Setting(h=h, d=h)
         signs = np.where(np.arange(h) < (h + 1) // 2, 1.0, -1.0)
         phi = rng.uniform(1.1, 1.3, h)
@@ -237,7 +237,7 @@ def lemma_check(lemma: str) -> Callable[[Bound, Scale, int], Evidence]:
         source = "tolerance 1e-6 a step of the integrators, times 100"
         numbers = {"needed": float(needed)}
         if lemma == "lemma-10":
-            numbers["rate"] = largest_rate(scale.pick(10, 400, 4000), seed)
+            numbers["rate"] = largest_rate(scale.pick(10, 200, 4000), seed)
         return Evidence(worst - 1.0, TOLERANCE, source, "numerical", count, seed, tight, numbers=numbers)
 
     return run
@@ -565,7 +565,7 @@ Laws = Callable[[float, float, float, Array, float], tuple[Array, Array, Array]]
 
 def laws(norm_Phi: float, norm_W: float, WW: float, t: Array, rho: float) -> tuple[Array, Array, Array]:
     """The claimed bounds: the norm law, twice, and variation of constants."""
-    return *law_bound(norm_Phi, norm_W, t, rho), decay_bound(WW, 2.0, t, rho)
+    return faster()(norm_Phi, norm_W, WW, t, rho)
 
 
 def check_growth(bounds: Laws, scale: Scale, seed: int) -> Evidence:
@@ -595,7 +595,7 @@ def faster(F: float = 1.0, Psi: float = 1.0, WW: float = 1.0, speed: float = 2.0
         return (
             law_bound(norm_Phi, norm_W, t, F * rho)[0],
             law_bound(norm_Phi, norm_W, t, Psi * rho)[1],
-            decay_bound(start, speed, t, WW * rho),
+            np.minimum(decay_bound(start, speed, t, WW * rho), law_bound(norm_W, norm_Phi, t, rho)[0]),
         )
 
     return bounds

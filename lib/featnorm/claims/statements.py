@@ -1886,7 +1886,8 @@ STATEMENTS: tuple[Claim, ...] = (
             $$
 
             $$
-            \norm{WW^\top(t)}\le e^{-2\rho t}\norm{WW^\top(0)}+\frac{1-e^{-2\rho t}}\rho,
+            \norm{WW^\top(t)}\le\min\Big\{e^{-2\rho t}\norm{W(0)}_F^2,\;
+            e^{-2\rho t}\norm{WW^\top(0)}+\frac{1-e^{-2\rho t}}\rho\Big\},
             $$
 
             the last one in the Frobenius and in the spectral norm, and with $2t$ for the fraction at $\rho=0$.
@@ -1900,7 +1901,7 @@ STATEMENTS: tuple[Claim, ...] = (
         ),
         new=(
             "Bounds with the sign of the exponent that the flow has. They do not replace Lemmas 10 and 11: at a fixed "
-            "time those say $\\sqrt h$ where the first line says $h$."
+            "time those say $\\sqrt h$ where the norm law says $h$."
         ),
     ),
     Claim(

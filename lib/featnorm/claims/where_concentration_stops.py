@@ -47,7 +47,7 @@ def check_effective_rank(formula: Spread, scale: Scale, seed: int) -> Evidence:
     at = flow.edges[::5]
     Psi = flow.W[at] @ flow.Phi[at]
     values = np.vstack([np.linalg.svd(A, compute_uv=False) ** 2 for A in (flow.Phi[at], Psi)])
-    n = scale.pick(100_000, 1_000_000, 10_000_000)
+    n = scale.pick(100_000, 400_000, 10_000_000)
     blocks = spread_blocks(values, n, rng)
     stderr = blocks.std(axis=0, ddof=1) / np.sqrt(BLOCKS)
     z = np.abs(blocks.mean(axis=0) - [formula(v) for v in values]) / stderr
@@ -68,7 +68,7 @@ START_SIZES = (16, 32, 48, 64, 96)
 
 def check_initial_rank(shares: Shares, scale: Scale, seed: int) -> Evidence:
     """r / h under Assumption 4 over five sizes, continued to h = infinity by a line in 1 / h, against the limit."""
-    rng, cases, z = np.random.default_rng(seed), scale.pick(12, 60, 200), []
+    rng, cases, z = np.random.default_rng(seed), scale.pick(12, 30, 200), []
     inverse = np.repeat(1.0 / np.array(START_SIZES), cases)
     for ratio in (1, 4):
         found = []
@@ -150,7 +150,7 @@ def check_remark_1(variant: tuple[float, tuple[int, ...], float], scale: Scale, 
     Two rates; at rho = 10 the window is short in t, and exp(2 rho t) is what fills it.
     """
     power, sizes, claimed = variant
-    draws = scale.pick(2, 8, 40) if sizes == WINDOW_SIZES else scale.pick(1, 2, 10)
+    draws = scale.pick(2, 4, 40) if sizes == WINDOW_SIZES else scale.pick(1, 1, 10)
     found = [_exponent(sizes, moved(power, rho, sizes, draws, seed)[0]) for rho in (0.1, 10.0)]
     worst = max(abs(e - claimed) for e in found)
     source = "half the gap to the neighbouring exponents 0 and -1"
@@ -163,7 +163,7 @@ def check_window(claimed: float, scale: Scale, seed: int) -> Evidence:
 
     ``share``: that motion over 4 / (a sqrt(h)), the claim's leading order, at the largest size.
     """
-    motion = moved(0.5, 0.0, WINDOW_SIZES, scale.pick(4, 12, 40), seed)[1]
+    motion = moved(0.5, 0.0, WINDOW_SIZES, scale.pick(4, 6, 40), seed)[1]
     exponent, share = _exponent(WINDOW_SIZES, motion), float(motion[-1] / (2.0 / np.sqrt(WINDOW_SIZES[-1])))
     source = "half the gap to the neighbouring exponents 0 and -1"
     numbers = {"exponent": exponent, "share": share}

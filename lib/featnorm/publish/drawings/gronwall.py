@@ -63,7 +63,7 @@ def gronwall_case(t: Array, curves: Mapping[str, Array], made_by: str) -> None:
         for name, curve in curves.items():
             colour, dash, lw = styles[name]
             axis.plot(t, curve, color=colour, ls=dash, lw=lw, label=name)
-        axis.set(xlabel="t", yscale="log")
+        axis.set(xlabel="t", ylim=(0, None))
         axis.legend()
         ends = "; ".join(f"{name} {curve[-1]:.3g}" for name, curve in curves.items())
         below = float(t[np.argmax(curves["u"] > curves["α exp ½∫ β"])])

@@ -17,14 +17,14 @@ def ranks(
     h: int,
     made_by: str,
 ) -> None:
-    """``fig-ranks``: ranks by the clock, of a flow (s, r_F, r_Psi) and of SGD (s, r_F); relative s.d. against rank."""
+    """``fig-ranks``: ranks in time, of a flow (t, r_F, r_Psi) and of SGD (t, r_F); relative s.d. against rank."""
     with drawing(1, 2, width=7.8, height=3.6) as (fig, (left, right)):
-        s, r_F, r_Psi = flow
-        left.plot(1 + s, r_F, color=COLOURS["Phi"], label="flow, r_F")
-        left.plot(1 + s, r_Psi, color=COLOURS["Psi"], ls="--", label="flow, r_Ψ")
-        for (name, (clock, rank)), dash in zip(runs.items(), ("-.", ":")):
-            left.plot(1 + clock, rank, color=COLOURS["neutral"], ls=dash, label=f"{name}, r_F")
-        left.set(xscale="log", xlabel="1 + clock s", ylabel="effective rank", ylim=(0, h))
+        t, r_F, r_Psi = flow
+        left.plot(1 + t, r_F, color=COLOURS["Phi"], label="flow, r_F")
+        left.plot(1 + t, r_Psi, color=COLOURS["Psi"], ls="--", label="flow, r_Ψ")
+        for (name, (time, rank)), dash in zip(runs.items(), ("-.", ":")):
+            left.plot(1 + time, rank, color=COLOURS["neutral"], ls=dash, label=f"{name}, r_F")
+        left.set(xscale="log", xlabel="1 + time t", ylabel="effective rank", ylim=(0, h))
         rank, spread = measured
         line = np.array([0.8 * rank.min(), 1.2 * rank.max()])
         right.plot(line, np.sqrt(2 / line), color=COLOURS["neutral"], lw=1.2, label="√(2 / r)")
@@ -32,6 +32,9 @@ def ranks(
         right.set(xscale="log", yscale="log", xlabel="effective rank r", ylabel="relative s.d. of ‖Φx‖²")
         ticks = [tick for tick in (1, 2, 4, 8, 16, 32, 64, 128) if line[0] <= tick <= line[1]]
         right.set_xticks(ticks, [str(tick) for tick in ticks])
+        low, high = np.sqrt(2 / line[::-1])
+        ticks = [tick for tick in (0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.2) if low <= tick <= high]
+        right.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
         right.minorticks_off()
         right.legend()
         fig.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=2)
