@@ -73,8 +73,8 @@ def table(found: dict[str, dict[int, Found]], seeds: Sequence[int], scale: Scale
         "# Every check for several seeds",
         "",
         f"{len(found)} checks with all their wrong variants, seeds {', '.join(map(str, seeds))}, scale {scale}, "
-        f"{took:.0f} s. Statistic over threshold: a check passes up to 1; there is no ratio where the threshold is zero "
-        f"or negative. {machine()}; commit {commit()}.",
+        f"{took:.0f} s. Statistic over threshold: a check passes up to 1; no ratio is given for a threshold of zero "
+        f"or below. {machine()}; commit {commit()}.",
         "",
         "| claim | outcomes | statistic over threshold | longest run |",
         "|---|---|---|---|",

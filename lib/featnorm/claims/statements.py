@@ -896,8 +896,10 @@ STATEMENTS: tuple[Claim, ...] = (
             By the triangle inequality, since $\dot F=\dot\Phi\Phi^\top+\Phi\dot\Phi^\top$,
 
             $$
-            \norm{F(t)}_F\le\norm{F(0)}_F+\int_0^t\norm{\dot F(s)}_F\,ds
-            \le\norm{F(0)}_F+2\int_0^t\norm{\dot\Phi\Phi^\top(s)}_F\,ds.
+            \begin{aligned}
+            \norm{F(t)}_F&\le\norm{F(0)}_F+\int_0^t\norm{\dot F(s)}_F\,ds\\
+            &\le\norm{F(0)}_F+2\int_0^t\norm{\dot\Phi\Phi^\top(s)}_F\,ds.
+            \end{aligned}
             \tag{9}
             $$
             """),
@@ -1023,9 +1025,10 @@ STATEMENTS: tuple[Claim, ...] = (
 
             $$
             \norm{\Psi\Psi^\top(t)}_F
-            \le\Big\{\norm{\Psi\Psi^\top(0)}_F+\frac c\rho\,(C+t)\,e^{2\rho t}\Big\}e^{4\rho t},
-            \qquad C=\norm{F(0)}_F+\norm{WW^\top(0)}_F.
+            \le\Big\{\norm{\Psi\Psi^\top(0)}_F+\frac c\rho\,(C+t)\,e^{2\rho t}\Big\}e^{4\rho t}
             $$
+
+            with $C=\norm{F(0)}_F+\norm{WW^\top(0)}_F$.
             """),
         restored="constants",
         chapter="gronwall",
@@ -1041,8 +1044,11 @@ STATEMENTS: tuple[Claim, ...] = (
             Since $\Psi\Psi^\top=WFW^\top$,
 
             $$
+            \begin{aligned}
             \norm{\Psi\Psi^\top(t)}_F\le\norm{\Psi\Psi^\top(0)}_F
-            +2\int_0^t\underbrace{\norm{\dot WFW^\top}_F}_{(A)}ds+\int_0^t\underbrace{\norm{W\dot FW^\top}_F}_{(B)}ds.
+            &+2\int_0^t\underbrace{\norm{\dot WFW^\top}_F}_{(A)}ds\\
+            &+\int_0^t\underbrace{\norm{W\dot FW^\top}_F}_{(B)}ds.
+            \end{aligned}
             \tag{13}
             $$
             """),
@@ -1060,7 +1066,10 @@ STATEMENTS: tuple[Claim, ...] = (
             along the flow from the start of Assumption 4
 
             $$
-            (A)=\norm{H(W^\top)^\dagger FW^\top-\rho\,\Psi\Psi^\top}_F\le C\,\norm{F}_F+\rho\,\norm{\Psi\Psi^\top}_F.
+            \begin{aligned}
+            (A)&=\norm{H(W^\top)^\dagger FW^\top-\rho\,\Psi\Psi^\top}_F\\
+            &\le C\,\norm{F}_F+\rho\,\norm{\Psi\Psi^\top}_F.
+            \end{aligned}
             \tag{14}
             $$
 
@@ -1080,8 +1089,10 @@ STATEMENTS: tuple[Claim, ...] = (
             By (4), with $\dagger$ for the Moore-Penrose inverse and an absolute constant $C$,
 
             $$
-            (B)\le2\,\norm{WW^\top H(W^\top)^\dagger W^\top}_F+2\rho\,\norm{\Psi\Psi^\top}_F
-            \le C\,\norm{WW^\top}_F+2\rho\,\norm{\Psi\Psi^\top}_F.
+            \begin{aligned}
+            (B)&\le2\,\norm{WW^\top H(W^\top)^\dagger W^\top}_F+2\rho\,\norm{\Psi\Psi^\top}_F\\
+            &\le C\,\norm{WW^\top}_F+2\rho\,\norm{\Psi\Psi^\top}_F.
+            \end{aligned}
             \tag{15}
             $$
             """),
@@ -1138,9 +1149,11 @@ STATEMENTS: tuple[Claim, ...] = (
             Since $\Psi^\top\Psi=\Phi^\top W^\top W\Phi$,
 
             $$
+            \begin{aligned}
             \norm{\Psi^\top\Psi(t)x_0}_2\le\norm{\Psi^\top\Psi(0)x_0}_2
-            +\int_0^t\underbrace{\norm{\Phi^\top\tfrac{d(W^\top W)}{ds}\Phi x_0}_2}_{(A)}ds
-            +\int_0^t\underbrace{\norm{\dot\Phi^\top W^\top W\Phi x_0+\Phi^\top W^\top W\dot\Phi x_0}_2}_{(B)}ds.
+            &+\int_0^t\underbrace{\norm{\Phi^\top\tfrac{d(W^\top W)}{ds}\Phi x_0}_2}_{(A)}ds\\
+            &+\int_0^t\underbrace{\norm{\dot\Phi^\top W^\top W\Phi x_0+\Phi^\top W^\top W\dot\Phi x_0}_2}_{(B)}ds.
+            \end{aligned}
             \tag{16}
             $$
             """),
@@ -1881,16 +1894,15 @@ STATEMENTS: tuple[Claim, ...] = (
             Along the flow (3) of the cosine loss, for every $\rho\ge0$ and $t\ge0$,
 
             $$
-            \norm{F(t)}_F=\norm{\Phi^\top\Phi(t)}_F\le e^{-2\rho t}\norm{\Phi(0)}_F^2,\qquad
-            \norm{\Psi\Psi^\top(t)}_F\le e^{-4\rho t}\norm{W(0)}_F^2\norm{\Phi(0)}_F^2,
+            \begin{aligned}
+            \norm{F(t)}_F=\norm{\Phi^\top\Phi(t)}_F&\le e^{-2\rho t}\norm{\Phi(0)}_F^2,\\
+            \norm{\Psi\Psi^\top(t)}_F&\le e^{-4\rho t}\norm{W(0)}_F^2\norm{\Phi(0)}_F^2,\\
+            \norm{WW^\top(t)}&\le e^{-2\rho t}\norm{W(0)}_F^2,\\
+            \norm{WW^\top(t)}&\le e^{-2\rho t}\norm{WW^\top(0)}+\big(1-e^{-2\rho t}\big)/\rho,
+            \end{aligned}
             $$
 
-            $$
-            \norm{WW^\top(t)}\le\min\Big\{e^{-2\rho t}\norm{W(0)}_F^2,\;
-            e^{-2\rho t}\norm{WW^\top(0)}+\frac{1-e^{-2\rho t}}\rho\Big\},
-            $$
-
-            the last one in the Frobenius and in the spectral norm, and with $2t$ for the fraction at $\rho=0$.
+            the last two in the Frobenius and in the spectral norm, and with $2t$ for the fraction at $\rho=0$.
             """),
         restored="exact",
         chapter="gronwall",
@@ -1980,11 +1992,14 @@ STATEMENTS: tuple[Claim, ...] = (
             has the law of $\chi_k/\sqrt k$, and what Lemma 4 replaces by one is
 
             $$
-            \E\frac{\sqrt{\E\norm{\Phi x}_2^2}}{\norm{\Phi x}_2}=\sqrt k\,\E\frac1{\chi_k}
-            =\sqrt{\frac k2}\,\frac{\Gamma\big((k-1)/2\big)}{\Gamma(k/2)}=1+\frac3{4k}+O(k^{-2})\qquad(k\ge2),
+            \begin{aligned}
+            \E\frac{\sqrt{\E\norm{\Phi x}_2^2}}{\norm{\Phi x}_2}&=\sqrt k\,\E\frac1{\chi_k}
+            =\sqrt{\frac k2}\,\frac{\Gamma\big((k-1)/2\big)}{\Gamma(k/2)}\\
+            &=1+\frac3{4k}+O(k^{-2})
+            \end{aligned}
             $$
 
-            and infinite at $k=1$.
+            for $k\ge2$, and infinite at $k=1$.
             """),
         restored="exact",
         chapter="where_concentration_stops",

@@ -208,7 +208,7 @@ CHECKS: dict[str, Check] = {
             "the remainders stay": (0.5, WINDOW_SIZES, 0.0),
             "the remainders fall like 1 / h": (0.5, WINDOW_SIZES, -1.0),
         },
-        readings={"only as long as: beyond it they stay (here at the square of h)": (2.0, LATE_SIZES, 0.0)},
+        readings={"only as long as: beyond it they stay (here at h^(3/2))": (1.5, LATE_SIZES, 0.0)},
     ),
     "beyond-window": Check(
         check_window,

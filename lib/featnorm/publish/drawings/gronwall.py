@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from featnorm._validate import Array
-from featnorm.publish.figure import COLOURS, drawing, glue_figure
+from featnorm.publish.figure import COLOURS, RAMP, drawing, glue_figure
 
 
 def growth(t: Array, panels: Mapping[str, tuple[str, Mapping[str, Array]]], made_by: str) -> None:
@@ -54,10 +54,10 @@ def no_constant(
 def gronwall_case(t: Array, curves: Mapping[str, Array], made_by: str) -> None:
     """``fig-gronwall``: a function, its hypothesis, the theorem's bound, and the bound with half the exponent."""
     styles = {
-        "u": (COLOURS["Phi"], "-", 2.4),
-        "α + ∫ β u": (COLOURS["W"], "--", 1.6),
-        "α exp ∫ β": (COLOURS["Psi"], "-.", 1.6),
-        "α exp ½∫ β": (COLOURS["l2"], ":", 2.0),
+        "u": (COLOURS["neutral"], "-", 2.6),
+        "α + ∫ β u": (RAMP[0], "--", 1.6),
+        "α exp ∫ β": (RAMP[1], "-.", 1.6),
+        "α exp ½∫ β": (RAMP[2], ":", 2.0),
     }
     with drawing(width=5.6, height=3.2) as (fig, axis):
         for name, curve in curves.items():
