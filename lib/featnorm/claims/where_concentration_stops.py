@@ -115,7 +115,7 @@ def check_few_modes(formula: Callable[[int], float], scale: Scale, seed: int) ->
 
 WINDOW_SIZES = (16, 32, 64, 128, 256)
 #: For flows far beyond the window, which cost more.
-LATE_SIZES = (8, 12, 16, 24, 32)
+LATE_SIZES = (8, 11, 14, 18, 22)
 
 
 @lru_cache(maxsize=8)
@@ -150,7 +150,7 @@ def check_remark_1(variant: tuple[float, tuple[int, ...], float], scale: Scale, 
     Two rates; at rho = 10 the window is short in t, and exp(2 rho t) is what fills it.
     """
     power, sizes, claimed = variant
-    draws = scale.pick(2, 4, 40) if sizes == WINDOW_SIZES else scale.pick(1, 1, 10)
+    draws = scale.pick(1, 4, 40) if sizes == WINDOW_SIZES else scale.pick(1, 1, 10)
     found = [_exponent(sizes, moved(power, rho, sizes, draws, seed)[0]) for rho in (0.1, 10.0)]
     worst = max(abs(e - claimed) for e in found)
     source = "half the gap to the neighbouring exponents 0 and -1"
