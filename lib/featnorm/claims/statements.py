@@ -14,6 +14,8 @@ from textwrap import dedent
 from featnorm.claims.model import Claim
 
 
+# Lines break with \cr where a formula has a \tag: Sphinx puts a display that contains a double backslash into a split
+# environment, which takes no tag.
 def _text(block: str) -> str:
     return dedent(block).strip()
 
@@ -897,7 +899,7 @@ STATEMENTS: tuple[Claim, ...] = (
 
             $$
             \begin{aligned}
-            \norm{F(t)}_F&\le\norm{F(0)}_F+\int_0^t\norm{\dot F(s)}_F\,ds\\
+            \norm{F(t)}_F&\le\norm{F(0)}_F+\int_0^t\norm{\dot F(s)}_F\,ds\cr
             &\le\norm{F(0)}_F+2\int_0^t\norm{\dot\Phi\Phi^\top(s)}_F\,ds.
             \end{aligned}
             \tag{9}
@@ -1046,7 +1048,7 @@ STATEMENTS: tuple[Claim, ...] = (
             $$
             \begin{aligned}
             \norm{\Psi\Psi^\top(t)}_F\le\norm{\Psi\Psi^\top(0)}_F
-            &+2\int_0^t\underbrace{\norm{\dot WFW^\top}_F}_{(A)}ds\\
+            &+2\int_0^t\underbrace{\norm{\dot WFW^\top}_F}_{(A)}ds\cr
             &+\int_0^t\underbrace{\norm{W\dot FW^\top}_F}_{(B)}ds.
             \end{aligned}
             \tag{13}
@@ -1067,7 +1069,7 @@ STATEMENTS: tuple[Claim, ...] = (
 
             $$
             \begin{aligned}
-            (A)&=\norm{H(W^\top)^\dagger FW^\top-\rho\,\Psi\Psi^\top}_F\\
+            (A)&=\norm{H(W^\top)^\dagger FW^\top-\rho\,\Psi\Psi^\top}_F\cr
             &\le C\,\norm{F}_F+\rho\,\norm{\Psi\Psi^\top}_F.
             \end{aligned}
             \tag{14}
@@ -1090,7 +1092,7 @@ STATEMENTS: tuple[Claim, ...] = (
 
             $$
             \begin{aligned}
-            (B)&\le2\,\norm{WW^\top H(W^\top)^\dagger W^\top}_F+2\rho\,\norm{\Psi\Psi^\top}_F\\
+            (B)&\le2\,\norm{WW^\top H(W^\top)^\dagger W^\top}_F+2\rho\,\norm{\Psi\Psi^\top}_F\cr
             &\le C\,\norm{WW^\top}_F+2\rho\,\norm{\Psi\Psi^\top}_F.
             \end{aligned}
             \tag{15}
@@ -1151,7 +1153,7 @@ STATEMENTS: tuple[Claim, ...] = (
             $$
             \begin{aligned}
             \norm{\Psi^\top\Psi(t)x_0}_2\le\norm{\Psi^\top\Psi(0)x_0}_2
-            &+\int_0^t\underbrace{\norm{\Phi^\top\tfrac{d(W^\top W)}{ds}\Phi x_0}_2}_{(A)}ds\\
+            &+\int_0^t\underbrace{\norm{\Phi^\top\tfrac{d(W^\top W)}{ds}\Phi x_0}_2}_{(A)}ds\cr
             &+\int_0^t\underbrace{\norm{\dot\Phi^\top W^\top W\Phi x_0+\Phi^\top W^\top W\dot\Phi x_0}_2}_{(B)}ds.
             \end{aligned}
             \tag{16}
