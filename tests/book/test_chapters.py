@@ -150,6 +150,26 @@ def check_hanson_wright(found: Scraps, given: dict[str, Any]) -> None:
     assert found.glued["spread here"] == pytest.approx(relative_sd(setting)[1])
 
 
+def check_gronwall(found: Scraps, given: dict[str, Any]) -> None:
+    """The norm law holds along a flow of these parameters, and the law stands between the flow and the lemma."""
+    assert 0 < found.glued["norm drift"] < 1e-4  # integrator tolerance 1e-6 a step, times 100
+    assert found.glued["F end"] <= found.glued["F law"] < found.glued["F lemma"]
+    Phi = initialize(Setting(given["h"], 2 * given["h"]), np.random.default_rng(given["seed"]))[1]
+    decay = np.exp(-2 * given["rho"] * given["t_end"])
+    assert found.glued["F law"] == pytest.approx(decay * np.sum(Phi**2), rel=1e-12)
+    assert found.claims["lemma-10"]["outcome"] == "holds loosely"
+    assert found.glued["eleven last"] > 1 > found.glued["H last"]
+
+
+def check_where_concentration_stops(found: Scraps, given: dict[str, Any]) -> None:
+    """The rank at the start is the one of these sizes; the noisy run loses more of it than the quiet one."""
+    Phi = initialize(Setting(given["h"], 2 * given["h"]), np.random.default_rng(given["seed"]))[1]
+    assert found.glued["flow first"] == pytest.approx(effective_rank(Phi @ Phi.T), rel=1e-12)
+    assert found.glued["noisy last"] < found.glued["quiet last"] <= given["h"]
+    assert found.glued["window end"] == pytest.approx(np.sqrt(given["h"]))
+    assert found.glued["mode time"] == pytest.approx((1 + given["sigma2"]) * given["h"])
+
+
 # --- From matrices to eigenvalues
 
 
@@ -165,6 +185,10 @@ CASES: dict[str, Case] = {
     "subweibull": Case({"beta": 0.6, "n": 20, "samples": 2000, "seed": 3}, ("beta", 0), check_subweibull),
     "random_matrices": Case({"h": 20, "d": 30, "seed": 3}, ("d", 0), check_random_matrices),
     "hanson_wright": Case({"h": 24, "d": 60, "sigma2": 0.5, "seed": 2}, ("sigma2", -1), check_hanson_wright),
+    "gronwall": Case({"h": 6, "rho": 0.2, "t_end": 10.0, "seed": 3}, ("rho", 0), check_gronwall),
+    "where_concentration_stops": Case(
+        {"h": 12, "sigma2": 0.5, "rho": 0.08, "seed": 4}, ("batch", 0), check_where_concentration_stops
+    ),
     # From matrices to eigenvalues
     "exact_moments": Case({"h": 12, "rho": 0.01, "s_end": 400.0, "seed": 2}, ("s_end", 0), check_exact_moments),
     # Equilibria at frozen norms

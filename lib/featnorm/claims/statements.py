@@ -14,6 +14,8 @@ from textwrap import dedent
 from featnorm.claims.model import Claim
 
 
+# Lines break with \cr where a formula has a \tag: Sphinx puts a display that contains a double backslash into a split
+# environment, which takes no tag.
 def _text(block: str) -> str:
     return dedent(block).strip()
 
@@ -322,10 +324,11 @@ STATEMENTS: tuple[Claim, ...] = (
         title="how the time enters the limit",
         place="Sec. 4",
         statement=_text(r"""
-            The remainders of Lemmas 2 and 3 vanish only while $t\,e^{2\rho t}$ is small compared with a power of $h$.
-            Here $t=\eta T$ after $T$ updates of step size $\eta$.
+            The remainders of Lemmas 2 and 3 vanish as long as $t\,e^{2\rho t}$ is small compared with a power of $h$,
+            for which we take $\sqrt h$. Here $t=\eta T$ after $T$ updates of step size $\eta$.
             """),
         restored="guess",
+        chapter="where_concentration_stops",
         uses=("lemma-2", "lemma-3", "eq-18"),
     ),
     Claim(
@@ -828,6 +831,7 @@ STATEMENTS: tuple[Claim, ...] = (
             $$
             """),
         restored="exact",
+        chapter="gronwall",
     ),
     Claim(
         id="lemma-7",
@@ -895,6 +899,7 @@ STATEMENTS: tuple[Claim, ...] = (
             $$
             """),
         restored="constants",
+        chapter="gronwall",
         uses=("eq-12", "theorem-1"),
     ),
     Claim(
@@ -907,12 +912,15 @@ STATEMENTS: tuple[Claim, ...] = (
             By the triangle inequality, since $\dot F=\dot\Phi\Phi^\top+\Phi\dot\Phi^\top$,
 
             $$
-            \norm{F(t)}_F\le\norm{F(0)}_F+\int_0^t\norm{\dot F(s)}_F\,ds
-            \le\norm{F(0)}_F+2\int_0^t\norm{\dot\Phi\Phi^\top(s)}_F\,ds.
+            \begin{aligned}
+            \norm{F(t)}_F&\le\norm{F(0)}_F+\int_0^t\norm{\dot F(s)}_F\,ds\cr
+            &\le\norm{F(0)}_F+2\int_0^t\norm{\dot\Phi\Phi^\top(s)}_F\,ds.
+            \end{aligned}
             \tag{9}
             $$
             """),
         restored="constants",
+        chapter="gronwall",
     ),
     Claim(
         id="eq-10",
@@ -921,7 +929,7 @@ STATEMENTS: tuple[Claim, ...] = (
         title="how F moves",
         place="App. A.3, proof of Lemma 10",
         statement=_text(r"""
-            With $\dagger$ for the Moore-Penrose inverse, (4) gives
+            Let $W$ be non-singular, so that $\dagger$, the Moore-Penrose inverse, is the inverse. Then (4) gives
 
             $$
             \dot\Phi\Phi^\top=W^\top H(W^\top)^\dagger-\rho F.
@@ -929,6 +937,7 @@ STATEMENTS: tuple[Claim, ...] = (
             $$
             """),
         restored="constants",
+        chapter="gronwall",
         uses=("eq-4",),
     ),
     Claim(
@@ -938,14 +947,18 @@ STATEMENTS: tuple[Claim, ...] = (
         title="bound on the driving term",
         place="App. A.3, proof of Lemma 10",
         statement=_text(r"""
-            There is an absolute constant $C$ such that
+            There is a constant $C$, independent of $h$, $d$ and $t$, such that along the flow from the start of
+            Assumption 4
 
             $$
             \norm{W^\top H(W^\top)^\dagger}_F\le C.
             \tag{11}
             $$
+
+            (The text does not say for which $W$ and $F$ the bound is meant; two other readings are tested beside it.)
             """),
         restored="constants",
+        chapter="gronwall",
         uses=("lemma-1",),
     ),
     Claim(
@@ -963,6 +976,7 @@ STATEMENTS: tuple[Claim, ...] = (
             $$
             """),
         restored="constants",
+        chapter="gronwall",
         uses=("eq-9", "eq-10", "eq-11"),
     ),
     Claim(
@@ -979,6 +993,7 @@ STATEMENTS: tuple[Claim, ...] = (
             $$
             """),
         restored="constants",
+        chapter="gronwall",
         uses=("lemma-10",),
     ),
     Claim(
@@ -995,6 +1010,7 @@ STATEMENTS: tuple[Claim, ...] = (
             $$
             """),
         restored="constants",
+        chapter="gronwall",
         uses=("eq-4", "theorem-1"),
     ),
     Claim(
@@ -1011,6 +1027,7 @@ STATEMENTS: tuple[Claim, ...] = (
             $$
             """),
         restored="constants",
+        chapter="gronwall",
         uses=("eq-4", "eq-10", "theorem-1"),
     ),
     Claim(
@@ -1024,11 +1041,13 @@ STATEMENTS: tuple[Claim, ...] = (
 
             $$
             \norm{\Psi\Psi^\top(t)}_F
-            \le\Big\{\norm{\Psi\Psi^\top(0)}_F+\frac c\rho\,(C+t)\,e^{2\rho t}\Big\}e^{4\rho t},
-            \qquad C=\norm{F(0)}_F+\norm{WW^\top(0)}_F.
+            \le\Big\{\norm{\Psi\Psi^\top(0)}_F+\frac c\rho\,(C+t)\,e^{2\rho t}\Big\}e^{4\rho t}
             $$
+
+            with $C=\norm{F(0)}_F+\norm{WW^\top(0)}_F$.
             """),
         restored="constants",
+        chapter="gronwall",
         uses=("eq-13", "eq-14", "eq-15", "lemma-10", "lemma-12", "theorem-1", "assumption-1"),
     ),
     Claim(
@@ -1041,12 +1060,16 @@ STATEMENTS: tuple[Claim, ...] = (
             Since $\Psi\Psi^\top=WFW^\top$,
 
             $$
+            \begin{aligned}
             \norm{\Psi\Psi^\top(t)}_F\le\norm{\Psi\Psi^\top(0)}_F
-            +2\int_0^t\underbrace{\norm{\dot WFW^\top}_F}_{(A)}ds+\int_0^t\underbrace{\norm{W\dot FW^\top}_F}_{(B)}ds.
+            &+2\int_0^t\underbrace{\norm{\dot WFW^\top}_F}_{(A)}ds\cr
+            &+\int_0^t\underbrace{\norm{W\dot FW^\top}_F}_{(B)}ds.
+            \end{aligned}
             \tag{13}
             $$
             """),
         restored="constants",
+        chapter="gronwall",
     ),
     Claim(
         id="eq-14",
@@ -1055,14 +1078,21 @@ STATEMENTS: tuple[Claim, ...] = (
         title="the part of Eq. 13 that W moves",
         place="App. A.3, proof of Lemma 14",
         statement=_text(r"""
-            By (4), with $\dagger$ for the Moore-Penrose inverse and an absolute constant $C$,
+            By (4), with $\dagger$ for the Moore-Penrose inverse and a constant $C$ independent of $h$, $d$ and $t$,
+            along the flow from the start of Assumption 4
 
             $$
-            (A)=\norm{H(W^\top)^\dagger FW^\top-\rho\,\Psi\Psi^\top}_F\le C\,\norm{F}_F+\rho\,\norm{\Psi\Psi^\top}_F.
+            \begin{aligned}
+            (A)&=\norm{H(W^\top)^\dagger FW^\top-\rho\,\Psi\Psi^\top}_F\cr
+            &\le C\,\norm{F}_F+\rho\,\norm{\Psi\Psi^\top}_F.
+            \end{aligned}
             \tag{14}
             $$
+
+            (The text does not say for which $W$ and $F$ the bound is meant; two other readings are tested beside it.)
             """),
         restored="constants",
+        chapter="gronwall",
         uses=("eq-4", "eq-13"),
     ),
     Claim(
@@ -1075,12 +1105,15 @@ STATEMENTS: tuple[Claim, ...] = (
             By (4), with $\dagger$ for the Moore-Penrose inverse and an absolute constant $C$,
 
             $$
-            (B)\le2\,\norm{WW^\top H(W^\top)^\dagger W^\top}_F+2\rho\,\norm{\Psi\Psi^\top}_F
-            \le C\,\norm{WW^\top}_F+2\rho\,\norm{\Psi\Psi^\top}_F.
+            \begin{aligned}
+            (B)&\le2\,\norm{WW^\top H(W^\top)^\dagger W^\top}_F+2\rho\,\norm{\Psi\Psi^\top}_F\cr
+            &\le C\,\norm{WW^\top}_F+2\rho\,\norm{\Psi\Psi^\top}_F.
+            \end{aligned}
             \tag{15}
             $$
             """),
         restored="constants",
+        chapter="gronwall",
         uses=("eq-10", "eq-13"),
     ),
     Claim(
@@ -1099,6 +1132,7 @@ STATEMENTS: tuple[Claim, ...] = (
             $$
             """),
         restored="constants",
+        chapter="gronwall",
         uses=("lemma-10", "lemma-12", "theorem-1", "assumption-1"),
     ),
     Claim(
@@ -1118,6 +1152,7 @@ STATEMENTS: tuple[Claim, ...] = (
             where $C_1=\norm{WW^\top(0)}$ (spectral norm) and $C_2=\norm{\Phi^\top\Phi(0)x_0}_2$.
             """),
         restored="constants",
+        chapter="gronwall",
         uses=("eq-16", "lemma-12", "lemma-13", "theorem-1", "assumption-1"),
     ),
     Claim(
@@ -1130,13 +1165,16 @@ STATEMENTS: tuple[Claim, ...] = (
             Since $\Psi^\top\Psi=\Phi^\top W^\top W\Phi$,
 
             $$
+            \begin{aligned}
             \norm{\Psi^\top\Psi(t)x_0}_2\le\norm{\Psi^\top\Psi(0)x_0}_2
-            +\int_0^t\underbrace{\norm{\Phi^\top\tfrac{d(W^\top W)}{ds}\Phi x_0}_2}_{(A)}ds
-            +\int_0^t\underbrace{\norm{\dot\Phi^\top W^\top W\Phi x_0+\Phi^\top W^\top W\dot\Phi x_0}_2}_{(B)}ds.
+            &+\int_0^t\underbrace{\norm{\Phi^\top\tfrac{d(W^\top W)}{ds}\Phi x_0}_2}_{(A)}ds\cr
+            &+\int_0^t\underbrace{\norm{\dot\Phi^\top W^\top W\Phi x_0+\Phi^\top W^\top W\dot\Phi x_0}_2}_{(B)}ds.
+            \end{aligned}
             \tag{16}
             $$
             """),
         restored="constants",
+        chapter="gronwall",
     ),
     # ----------------------------------------------------------------------------------------------------- Appendix B
     Claim(
@@ -1832,6 +1870,7 @@ STATEMENTS: tuple[Claim, ...] = (
             $$
             """),
         restored="exact",
+        chapter="where_concentration_stops",
         uses=("assumption-2",),
         nearest=(
             "The variance of a Gaussian quadratic form and its tails are textbook material "
@@ -2022,6 +2061,152 @@ STATEMENTS: tuple[Claim, ...] = (
             "unspecified absolute constant, after {cite:t}`vershynin2018`."
         ),
         new="The lower bound, from the large deviations of equal modes.",
+    ),
+    Claim(
+        id="beyond-growth",
+        kind="beyond",
+        name="Decay of sizes",
+        title="what the lemmas bound by growth decays",
+        place="not in the paper",
+        statement=_text(r"""
+            Along the flow (3) of the cosine loss, for every $\rho\ge0$ and $t\ge0$,
+
+            $$
+            \begin{aligned}
+            \norm{F(t)}_F=\norm{\Phi^\top\Phi(t)}_F&\le e^{-2\rho t}\norm{\Phi(0)}_F^2,\\
+            \norm{\Psi\Psi^\top(t)}_F&\le e^{-4\rho t}\norm{W(0)}_F^2\norm{\Phi(0)}_F^2,\\
+            \norm{WW^\top(t)}&\le e^{-2\rho t}\norm{W(0)}_F^2,\\
+            \norm{WW^\top(t)}&\le e^{-2\rho t}\norm{WW^\top(0)}+\big(1-e^{-2\rho t}\big)/\rho,
+            \end{aligned}
+            $$
+
+            the last two in the Frobenius and in the spectral norm, and with $2t$ for the fraction at $\rho=0$.
+            """),
+        restored="exact",
+        chapter="gronwall",
+        uses=("lemma-1", "beyond-norm-law"),
+        nearest=(
+            "Lemmas 10 to 15 of {cite:t}`bao2023`, with growing exponentials; the norm law behind the first line is "
+            "that of scale-invariant weights {cite:p}`vanlaarhoven2017`."
+        ),
+        new=(
+            "Bounds with the sign of the exponent that the flow has. They do not replace Lemmas 10 and 11: at a fixed "
+            "time those say $\\sqrt h$ where the norm law says $h$."
+        ),
+    ),
+    Claim(
+        id="beyond-no-constant",
+        kind="beyond",
+        name="No universal constant",
+        title="the bounds of Eq. 11 and Eq. 14 have no constant for all states",
+        place="not in the paper",
+        statement=_text(r"""
+            Over all symmetric non-singular $W$ and all positive definite $F$ neither
+            $\norm{W^\top HW^{-\top}}_F$ nor $\norm{HW^{-\top}FW^\top}_F/\norm F_F$ is bounded. The first grows like
+            $L$ at $h=3$ for $F=\diag(L^2,1,1)$ and a $W$ with eigenvalues $\epsilon,\epsilon,1$, $\epsilon\sim1/L$,
+            whose large eigenvector is turned towards the large one of $F$ by an angle $\sim1/L$. The second grows like
+            $\log(1/\epsilon)$ at $h=2$ for a fixed $F$ and a $W$ with eigenvalues $1,\epsilon$ that does not commute
+            with it.
+            """),
+        restored="exact",
+        chapter="gronwall",
+        uses=("eq-11", "eq-14", "beyond-repair"),
+        nearest=(
+            "The steps (11) and (14) in the proofs of Lemmas 10 and 14 of {cite:t}`bao2023`, as far as the lost "
+            "formulas can be inferred. That similarity does not preserve the Frobenius norm is textbook linear algebra."
+        ),
+        new="States that show it, from exact moments. The lemmas themselves were not violated in any test.",
+    ),
+    Claim(
+        id="beyond-repair",
+        kind="beyond",
+        name="Repaired step",
+        title="a bound of the driving term for every state",
+        place="not in the paper",
+        statement=_text(r"""
+            Let $K=\E\big[(I-\omega\omega^\top)z'(\Phi x)^\top/\norm{W\Phi x}_2\big]$, so that
+            $\dot W=K-\rho W$. For any data and any $W$, singular or not, $\dot\Phi\Phi^\top=W^\top K-\rho F$ and
+
+            $$
+            \norm{W^\top K}_F\le\norm W\,\E\frac{\norm{\Phi x}_2}{\norm{W\Phi x}_2}
+            $$
+
+            with the spectral norm of $W$. If $W$ is non-singular, $W^\top K=W^\top HW^{-\top}$, and the right side is
+            at most the condition number of $W$.
+            """),
+        restored="exact",
+        chapter="gronwall",
+        uses=("lemma-1", "eq-11"),
+        nearest="The step (11) in the proof of Lemma 10 of {cite:t}`bao2023`.",
+        new="A constant that depends on the state, and needs neither an inverse of $W$ nor commuting matrices.",
+    ),
+    Claim(
+        id="beyond-initial-rank",
+        kind="beyond",
+        name="Rank at the start",
+        title="effective ranks under Assumption 4",
+        place="not in the paper",
+        statement=_text(r"""
+            Under Assumption 4, as $h\to\infty$ with $h/d\to\lambda$, in probability
+
+            $$
+            \frac{r_F}h\to\frac1{1+\lambda},\qquad\frac{r_\Psi}h\to\frac1{2+\lambda}.
+            $$
+            """),
+        restored="exact",
+        chapter="where_concentration_stops",
+        uses=("assumption-3", "assumption-4", "beyond-effective-rank"),
+        nearest="Second moments of the Marchenko-Pastur and semicircle laws, as in {cite:t}`vershynin2018`.",
+        new="Their use as the sharp form of Lemmas 2 and 3 at initialisation.",
+    ),
+    Claim(
+        id="beyond-few-modes",
+        kind="beyond",
+        name="Few modes",
+        title="what freezing the norm costs when few modes are left",
+        place="not in the paper",
+        statement=_text(r"""
+            Let $k$ eigenvalues of $F$ be equal and the others zero. Then $\norm{\Phi x}_2/\sqrt{\E\norm{\Phi x}_2^2}$
+            has the law of $\chi_k/\sqrt k$, and what Lemma 4 replaces by one is
+
+            $$
+            \begin{aligned}
+            \E\frac{\sqrt{\E\norm{\Phi x}_2^2}}{\norm{\Phi x}_2}&=\sqrt k\,\E\frac1{\chi_k}
+            =\sqrt{\frac k2}\,\frac{\Gamma\big((k-1)/2\big)}{\Gamma(k/2)}\\
+            &=1+\frac3{4k}+O(k^{-2})
+            \end{aligned}
+            $$
+
+            for $k\ge2$, and infinite at $k=1$.
+            """),
+        restored="exact",
+        chapter="where_concentration_stops",
+        uses=("lemma-4", "beyond-effective-rank"),
+        nearest="Moments of the chi distribution, textbook material.",
+        new="Its use: the size of the step from Lemma 2 to Lemma 4 when the rank is small.",
+    ),
+    Claim(
+        id="beyond-window",
+        kind="beyond",
+        name="Window",
+        title="inside the window of Remark 1 no mode moves",
+        place="not in the paper",
+        statement=_text(r"""
+            The clock shows $s(t)\le t\,e^{2\rho t}$. From a commuting start with the spectra of Assumption 4, up to a
+            time with $t\,e^{2\rho t}=\sqrt h$,
+
+            $$
+            \max_j\left|\frac{e^{2\rho t}\varphi_j(t)}{\varphi_j(0)}-1\right|\le\frac{4}{a\sqrt h}\,(1+o(1)),
+            \qquad a=1+\sigma^2,
+            $$
+
+            in probability. A mode moves by a share of order one only when the clock shows a time of order $ah$.
+            """),
+        restored="exact",
+        chapter="where_concentration_stops",
+        uses=("remark-1", "beyond-clock", "beyond-exact-moments"),
+        nearest="Remark 1 of {cite:t}`bao2023`, which names the restriction on the time.",
+        new="That the restriction leaves no time for learning, in the limit and to leading order.",
     ),
     # --------------------------------------------------------------------------------- beyond the paper: the exact flow
     # --------------------------------------------------------------------------------- beyond the paper: the commutator
