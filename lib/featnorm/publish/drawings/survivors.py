@@ -37,7 +37,7 @@ def survivors(run: EigenTrajectory, end: TerminalState, rho: float, made_by: str
 
 
 def terminal_errors(ratios: Sequence[int], errors: Mapping[str, Array], made_by: str) -> None:
-    """``fig-terminal``: error of the predicted spectrum against h / d, one point a start and a line through the means."""
+    """``fig-terminal``: error of the predicted spectrum against h / d, a point for each start, lines through means."""
     styles = (
         (COLOURS["Phi"], "-", "o"),
         (COLOURS["W"], "--", "s"),
