@@ -193,14 +193,14 @@ def test_a_longer_survey_begins_with_the_shorter_one():
 
 
 def test_survey_of_assumption_4_ends_keeps_what_the_flow_conserves(monkeypatch):
-    monkeypatch.setattr(surveys, "RATIOS", (2,))
+    monkeypatch.setattr(surveys, "RATIOS", (8,))  # where the flow is quickest
     arrays = assumption_4_ends(4, 1, 1, seed=0)
     assert arrays["drift"].max() < 1e-4
     assert arrays["F"].shape == arrays["F_trained"].shape == (1, 1, 4, 4)
     np.testing.assert_allclose(
         np.trace(arrays["F"], axis1=2, axis2=3), np.trace(arrays["F0"], axis1=2, axis2=3), rtol=1e-4
     )
-    assert (arrays["asymmetry"][..., 0] == 0).all() and (arrays["turned_W"][..., 0] < 1e-12).all()
+    assert (arrays["asymmetry"][..., 0] < 1e-12).all() and (arrays["turned_W"][..., 0] < 1e-12).all()
 
 
 # --- Counts and limits -----------------------------------------------------------------------------------------------
