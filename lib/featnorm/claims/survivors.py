@@ -174,8 +174,9 @@ def matrix_errors() -> Array:
 def check_terminal_matrix(rule: str, scale: Scale, seed: int) -> Evidence:
     """Is this rule nearer to the exact flow than each of the others? Wilcoxon's signed-rank test over archived starts.
 
-    Those with d > h: at d = h the sign rule is known to matter little, and the claim does not speak of it. If two rules were equally good, either would be the nearer one as often and by as much; the statistic is the largest
-    probability, over the other rules, of a lead like the one found.
+    Those with d > h: at d = h the sign rule is known to matter little, and the claim does not speak of it. If two rules
+    were equally good, either would be the nearer one as often and by as much; the statistic is the largest probability,
+    over the other rules, of a lead like the one found.
     """
     wider = np.array(RATIOS) > 1
     errors = spectrum_errors(rule)[wider]
