@@ -1862,9 +1862,10 @@ STATEMENTS: tuple[Claim, ...] = (
             Under Assumption 4, for every $h$ and $d$,
 
             $$
-            \frac{\E\norm{[F,W]}_F^2}{\E\,(\norm{FW}_F+\norm{WF}_F)^2}=\frac{h^2-1}{2h(h+d+1)}
-            \;\longrightarrow\;\frac{\lambda}{2(1+\lambda)}\qquad\text{as }h,d\to\infty\text{ with }h/d\to\lambda.
+            \frac{\E\norm{[F,W]}_F^2}{\E\,(\norm{FW}_F+\norm{WF}_F)^2}=\frac{h^2-1}{2h(h+d+1)}.
             $$
+
+            As $h,d\to\infty$ with $h/d\to\lambda$, the right side tends to $\lambda/(2(1+\lambda))$.
             """),
         restored="exact",
         chapter="commutator",
@@ -1939,11 +1940,11 @@ STATEMENTS: tuple[Claim, ...] = (
 
             $$
             \varphi_j=\begin{cases}0&\text{if }u_j^\top W(0)u_j\le0\text{ and }c_j\le0,\\
-            \max(\bar w^2+c_j,0)&\text{otherwise,}\end{cases}\qquad\sum_j\varphi_j=\norm{\Phi(0)}_F^2.
+            \max(\bar w^2+c_j,0)&\text{otherwise,}\end{cases}
             $$
 
-            For $d\ge2h$ this is nearer to the exact flow than the rule without the condition on $u_j^\top W(0)u_j$, than equal
-            eigenvalues, and than the eigenvalues of the start.
+            where $\sum_j\varphi_j=\norm{\Phi(0)}_F^2$ fixes $\bar w$. For $d\ge2h$ this is nearer to the exact flow than the rule without the condition on $u_j^\top W(0)u_j$,
+            than equal eigenvalues, and than the eigenvalues of the start.
             """),
         restored="exact",
         chapter="survivors",
