@@ -1914,10 +1914,10 @@ STATEMENTS: tuple[Claim, ...] = (
             $C=\Phi(0)\Phi(0)^\top-W(0)^\top W(0)$. To leading order in $1/h$, $WP=\bar wP$, and therefore
 
             $$
-            F(\infty)=P(\bar w^2I+C)P,\qquad PW(I-P)=-\frac1{\bar w}PC(I-P),\qquad[F,W]=F(W-W^\top).
+            F(\infty)=P(\bar w^2I+C)P,\qquad PW(I-P)=-\frac1{\bar w}PC(I-P),
             $$
 
-            The commutator is zero only if $P$ commutes with $C$.
+            and $[F,W]=F(W-W^\top)$ at the end. The commutator is zero only if $P$ commutes with $C$.
             """),
         restored="exact",
         chapter="commutator",
