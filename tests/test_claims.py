@@ -169,6 +169,8 @@ OUTCOMES = {
     "assumption-4": "departs",
     "lemma-4": "holds vacuously",
     **{f"lemma-{n}": "holds loosely" for n in range(10, 17)},
+    "assumption-1": "departs",
+    "assumption-5": "departs",
 }
 
 

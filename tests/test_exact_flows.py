@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.integrate import solve_ivp
 
+from featnorm import surveys
 from featnorm.claims.eigenvalues import positive_roots_exactly
 from featnorm.eigen_flow import integrate, rate, second_order_rate, terminal_state, velocity, water_level
 from featnorm.matrix_flow import H_closure, clock, gradient_flow, population_flow, unclock
-from featnorm.normalized_moments import diagonal_moments
+from featnorm.normalized_moments import cosine_field_expected, diagonal_moments
 from featnorm.setting import Norms, Setting, initialize, norms, views
-from featnorm.surveys import commuting_start, terminal_states
+from featnorm.surveys import assumption_4_ends, commuting_start, terminal_states
 
 RTOL = 1e-8
 SOLVER = 1e3 * RTOL  # steps and conditioning
@@ -29,17 +33,45 @@ def start(seed: int, h: int = 4, d: int = 7, rho: float = 0.3) -> tuple[Setting,
 
 
 @pytest.mark.parametrize("seed", range(3))
+def test_population_flow_by_the_clock_is_the_equation_as_it_stands(seed):
+    """Integrated without decay and rescaled, against the equation with decay by another method, from t = 0.5 on."""
+    setting, W, Phi = start(seed)
+    t = np.linspace(0.5, 2.5, 5)
+    run = population_flow(W, Phi, setting, t, rtol=RTOL)
+    direct = population_flow(W, Phi, setting, t, rtol=RTOL, direct=True)
+    np.testing.assert_allclose(run.W, direct.W, atol=SOLVER)
+    np.testing.assert_allclose(run.Phi, direct.Phi, atol=SOLVER)
+    h, y0 = setting.h, np.concatenate([W.ravel(), Phi.ravel()])
+
+    def velocity(time, y):
+        parts = y[: h * h].reshape(h, h), y[h * h :].reshape(h, -1)
+        fields = cosine_field_expected(*parts, setting)
+        return np.concatenate([(f - setting.rho * part).ravel() for f, part in zip(fields, parts)])
+
+    plain = solve_ivp(velocity, (t[0], t[-1]), y0, method="RK45", rtol=1e-8, atol=1e-10).y[:, -1]
+    np.testing.assert_allclose(np.concatenate([run.W[-1].ravel(), run.Phi[-1].ravel()]), plain, atol=SOLVER)
+
+
+@pytest.mark.parametrize("seed", range(3))
 def test_population_flow_obeys_the_exact_laws(seed):
+    """Of the equation as it stands: integrated by the clock the norm law would be built in."""
     setting, W, Phi = start(seed)
     t = np.linspace(0.0, 2.0, 5)
-    run = population_flow(W, Phi, setting, t, rtol=RTOL)
+    run = population_flow(W, Phi, setting, t, rtol=RTOL, direct=True)
     for part in (run.W, run.Phi):
         size = np.linalg.norm(part, axis=(1, 2))
         np.testing.assert_allclose(size * np.exp(setting.rho * t), size[0], rtol=SOLVER)
-    still = population_flow(W, Phi, setting.with_(rho=0.0), clock(t, setting.rho), rtol=RTOL)
-    np.testing.assert_allclose(run.W, np.exp(-setting.rho * t)[:, None, None] * still.W, atol=SOLVER)
     offset = np.swapaxes(run.W, 1, 2) @ run.W - run.Phi @ np.swapaxes(run.Phi, 1, 2)
     np.testing.assert_allclose(offset, np.exp(-2 * setting.rho * t)[:, None, None] * offset[0], atol=SOLVER)
+    assert max(part.max() for part in run.drift()) < SOLVER
+
+
+def test_drift_sees_a_broken_law():
+    setting, W, Phi = start(0)
+    run = population_flow(W, Phi, setting, [0.0, 1.0], rtol=RTOL)
+    broken = replace(run, W=run.W * np.array([1.0, 1.01])[:, None, None])
+    assert broken.drift()[0][-1] == pytest.approx(0.01, rel=1e-3)
+    assert broken.drift()[1][-1] > 1e-3
 
 
 @pytest.mark.parametrize("loss", ["cosine", "l2"])
@@ -158,6 +190,17 @@ def test_a_longer_survey_begins_with_the_shorter_one():
     for name in short:
         np.testing.assert_array_equal(short[name][0], long[name][0])
     assert not np.array_equal(long["w0"][0], long["w0"][1])
+
+
+def test_survey_of_assumption_4_ends_keeps_what_the_flow_conserves(monkeypatch):
+    monkeypatch.setattr(surveys, "RATIOS", (8,))  # where the flow is quickest
+    arrays = assumption_4_ends(4, 1, 1, seed=0)
+    assert arrays["drift"].max() < 1e-4
+    assert arrays["F"].shape == arrays["F_trained"].shape == (1, 1, 4, 4)
+    np.testing.assert_allclose(
+        np.trace(arrays["F"], axis1=2, axis2=3), np.trace(arrays["F0"], axis1=2, axis2=3), rtol=1e-4
+    )
+    assert (arrays["asymmetry"][..., 0] < 1e-12).all() and (arrays["turned_W"][..., 0] < 1e-12).all()
 
 
 # --- Counts and limits -----------------------------------------------------------------------------------------------

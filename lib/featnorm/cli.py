@@ -7,10 +7,10 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from featnorm import claims, results, surveys
-from featnorm._validate import natural
+from featnorm._validate import Array, natural
 from featnorm.scale import Scale, current
 
 _EXAMPLES = """examples:
@@ -44,7 +44,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 #: Archived runs by name: the function that makes one, and its configuration with the seed.
-ARCHIVES = {f"terminal-state-h{h}": (surveys.terminal_states, {"h": h, "starts": 200, "seed": 0}) for h in (12, 24, 48)}
+ARCHIVES: dict[str, tuple[Callable[..., dict[str, Array]], dict[str, int]]] = {
+    f"terminal-state-h{h}": (surveys.terminal_states, {"h": h, "starts": 200, "seed": 0}) for h in (12, 24, 48)
+} | {"assumption-4-ends-h16": (surveys.assumption_4_ends, {"h": 16, "starts": 20, "trained": 3, "seed": 0})}
 
 
 def archive(name: str) -> None:

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from scipy.integrate import solve_ivp
 
-from featnorm._validate import Array, array, in_range, nonnegative, one_of, positive
+from featnorm._validate import Array, array, in_range, nonnegative, one_of, positive, weights
 from featnorm.matrix_flow import CLOSURES, clock, unclock
 from featnorm.normalized_moments import diagonal_moments
 from featnorm.setting import Norms, Setting
@@ -314,3 +314,46 @@ def terminal_state(w0: Array, phi0: Array) -> TerminalState:
     w_bar = float(np.sqrt(level))
     dead = np.sign(w0) * np.sqrt(np.maximum(-c, 0.0))
     return TerminalState(np.where(phi > 0, w_bar, dead), phi, w_bar)
+
+
+@dataclass(frozen=True)
+class TerminalMatrix:
+    """Where a flow from a start that does not commute is predicted to end.
+
+    ``F`` (h, h), its eigenvalues ``phi`` (h,) in the order of the eigenvalues of the conserved matrix, ascending, and
+    the common value ``w_bar`` of W on the range of F.
+    """
+
+    F: Array
+    phi: Array
+    w_bar: float
+
+
+def terminal_state_matrix(W0: Array, Phi0: Array, sign_rule: bool = True) -> TerminalMatrix:
+    """An approximation of F at the end of the flow without weight decay from any start (``beyond-terminal-matrix``).
+
+    `terminal_state` with modes that W and F need not have: the eigenvectors u_j of the conserved matrix C = Phi Phi^T -
+    W^T W, its eigenvalues c_j, and u_j^T W u_j in the place of w_j(0). F is then sum_j (w_bar^2 + c_j)_+ u_j u_j^T at
+    the conserved trace, which fixes w_bar^2. Without the ``sign_rule`` a direction with u_j^T W u_j < 0 and c_j <= 0
+    may live too, and the spectrum of C decides alone.
+
+    W0 has shape (h, h), Phi0 (h, d). Raises ValueError for wrong shapes and where Phi0 is zero or, with the sign rule,
+    no direction may live.
+
+    >>> w, phi = np.array([1.0, -0.1, -2.0]), np.array([1.0, 1.0, 1.0])
+    >>> end = terminal_state_matrix(np.diag(w), np.diag(np.sqrt(phi)))
+    >>> bool(np.allclose(np.diag(end.F), terminal_state(w, phi).phi))   # a commuting start
+    True
+    """
+    W0, Phi0 = weights(W0, Phi0)
+    F0 = Phi0 @ Phi0.T
+    total = positive("the squared norm of Phi0", float(np.trace(F0)))
+    c, U = np.linalg.eigh(F0 - W0.T @ W0)
+    may_live = (np.sum(U * (W0 @ U), axis=0) > 0) | (c > 0)
+    if not sign_rule:
+        may_live = np.ones(len(c), dtype=bool)
+    elif not may_live.any():
+        raise ValueError("W0: u^T W0 u is negative in every direction that could live, so none survives")
+    level = water_level(c[may_live], total)
+    phi = np.where(may_live, np.maximum(level + c, 0.0), 0.0)
+    return TerminalMatrix(U * phi @ U.T, phi, float(np.sqrt(max(level, 0.0))))

@@ -10,12 +10,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from scipy.integrate import solve_ivp
 
-from featnorm._validate import Array, array, in_range, nonnegative, one_of, positive, positive_int, sample
+from featnorm._validate import Array, array, in_range, nonnegative, one_of, positive, positive_int, sample, symmetric
 from featnorm.normalized_moments import cosine_field_expected, matrix_moments
 from featnorm.setting import Setting, feature_views, norms, views
 
@@ -134,11 +134,31 @@ def l2_field_expected(W: Array, Phi: Array, setting: Setting) -> tuple[Array, Ar
 
 @dataclass(frozen=True)
 class MatrixTrajectory:
-    """States along a flow: times t (m,), W (m, h, h), Phi (m, h, d)."""
+    """States along a flow with weight decay rho: times t (m,), W (m, h, h), Phi (m, h, d)."""
 
     t: Array
     W: Array
     Phi: Array
+    rho: float
+
+    def drift(self) -> tuple[Array, Array]:
+        """How far each state is from the norm law and from the balance law (``beyond-norm-law``, ``beyond-balance``).
+
+        The first, (m,), is the larger relative departure of ||W||_F and ||Phi||_F from exp(-rho t) times their start.
+        The second, (m,), is the departure of W^T W - Phi Phi^T from exp(-2 rho t) times its start, over ||W||^2 +
+        ||Phi||^2. Under the cosine loss both are errors of the integration; a flow that is not the paper's, such as a
+        symmetrised one, departs from the balance law in truth.
+
+        >>> run = population_flow(np.diag([1.0, 2.0]), np.eye(2), Setting(h=2, d=2, rho=0.5), [0.0, 1.0])
+        >>> bool(max(part.max() for part in run.drift()) < 1e-6)
+        True
+        """
+        fade = np.exp(-self.rho * (self.t - self.t[0]))
+        sizes = np.array([np.linalg.norm(part, axis=(1, 2)) for part in (self.W, self.Phi)])
+        norm = np.max(np.abs(sizes / (sizes[:, :1] * fade) - 1.0), axis=0)
+        offset = np.swapaxes(self.W, 1, 2) @ self.W - self.Phi @ np.swapaxes(self.Phi, 1, 2)
+        gap = np.linalg.norm(offset - fade[:, None, None] ** 2 * offset[0], axis=(1, 2))
+        return norm, gap / np.sum(sizes**2, axis=0)
 
 
 def gradient_flow(
@@ -185,23 +205,67 @@ def population_flow(
     times: Sequence[float] | Array,
     loss: Loss = "cosine",
     rtol: float = 1e-8,
+    closure: Closure = "exact",
+    symmetrised: bool = False,
+    direct: bool = False,
 ) -> MatrixTrajectory:
     """Eq. 3 for the expected loss over Gaussian data, with no sample: exact moments drive the cosine loss.
 
-    Arguments as for `gradient_flow`; the weight decay is ``setting.rho``. One evaluation costs O(h^3) (milliseconds at
-    h = 16). Raises ValueError for bad input, RuntimeError if the integration breaks down.
+    Arguments as for `gradient_flow`; the weight decay is ``setting.rho``. ``closure`` replaces H by a formula, with
+    norms taken from the state as it moves. ``symmetrised`` replaces dW/dt by its symmetric part, which is how a flow
+    keeps Assumption 1; W0 must then be symmetric. Both are for the cosine loss only.
+
+    The cosine loss is integrated without weight decay, by the clock, and multiplied by exp(-rho t) afterwards (claim
+    ``beyond-clock``): sizes then do not shrink, and the time that a run takes does not depend on rho. ``direct``
+    integrates the equation as it stands instead; tests of the clock need that. The method is LSODA, implicit where the
+    flow is stiff, with the Jacobian of the leading order, which is off by a relative O(1/h) and costs next to nothing.
+    In the input only the row space of Phi0 matters, so at most h of its d dimensions are carried along.
+
+    One evaluation costs O(h^3) (milliseconds at h = 16). Raises ValueError for bad input, RuntimeError if the
+    integration breaks down.
 
     >>> run = population_flow(np.eye(2), np.eye(2, 3), Setting(h=2, d=3, rho=0.5), [0.0, 1.0])
     >>> bool(np.allclose(run.W[-1], np.exp(-0.5) * np.eye(2)))   # equal modes only shrink
     True
     """
     W0, Phi0 = setting.state(W0, Phi0)
-    if one_of("cosine", "l2")("loss", loss) == "cosine":
-        accuracy = max(1e-2 * rtol, 1e-12)
-        return _follow(
-            lambda W, Phi: cosine_field_expected(W, Phi, setting, accuracy), W0, Phi0, setting.rho, times, rtol
-        )
-    return _follow(lambda W, Phi: l2_field_expected(W, Phi, setting), W0, Phi0, setting.rho, times, rtol)
+    if one_of("cosine", "l2")("loss", loss) == "l2":
+        if symmetrised or closure != "exact":
+            raise ValueError(f"loss = {loss!r}: closure and symmetrised are for the cosine loss")
+        return _follow(lambda W, Phi: l2_field_expected(W, Phi, setting), W0, Phi0, setting.rho, times, rtol)
+    one_of(*CLOSURES, "exact")("closure", closure)
+    W0 = symmetric("W0", W0) if symmetrised else W0
+    accuracy = max(1e-2 * positive("rtol", rtol), 1e-12)
+    left, sizes, rows = np.linalg.svd(Phi0, full_matrices=False)
+    small, a = setting.with_(d=len(sizes)), setting.a
+
+    def field(W: Array, Phi: Array) -> tuple[Array, Array]:
+        if closure == "exact":
+            dW, dPhi = cosine_field_expected(W, Phi, small, accuracy)
+        else:
+            dW, dPhi = _closure_field(W, Phi, a, CLOSURES[closure])
+        return (dW + dW.T) / 2 if symmetrised else dW, dPhi
+
+    def jacobian(W: Array, Phi: Array) -> Array:
+        step = 1e-20j  # complex step: the derivative of an analytic function, without cancellation
+        n = W.size
+        y = np.concatenate([W.ravel(), Phi.ravel()]) + step * np.eye(n + Phi.size)
+        dW, dPhi = _closure_field(y[:, :n].reshape(-1, *W.shape), y[:, n:].reshape(-1, *Phi.shape), a, (1.0, 0.0, 1.0))
+        dW = (dW + np.swapaxes(dW, 1, 2)) / 2 if symmetrised else dW
+        return np.concatenate([dW.reshape(len(y), -1), dPhi.reshape(len(y), -1)], axis=1).imag.T / 1e-20
+
+    t = _increasing(times)
+    rho, at = (setting.rho, t) if direct else (0.0, clock(t - t[0], setting.rho))
+    run = _follow(field, W0, left * sizes, rho, at, rtol, jacobian)
+    scale = 1.0 if direct else np.exp(-setting.rho * (t - t[0]))[:, None, None]
+    return MatrixTrajectory(t, scale * run.W, scale * (run.Phi @ rows), setting.rho)
+
+
+def _increasing(times: Sequence[float] | Array) -> Array:
+    t = array("times", times, (None,))
+    if len(t) < 2 or not (np.diff(t) > 0).all():
+        raise ValueError("times: must be at least two increasing numbers")
+    return t
 
 
 def _follow(
@@ -211,19 +275,21 @@ def _follow(
     rho: float,
     times: Sequence[float] | Array,
     rtol: float,
+    jacobian: Callable[[Array, Array], Array] | None = None,
 ) -> MatrixTrajectory:
-    """Integrate dW/dt = field - rho W and the same for Phi."""
+    """Integrate dW/dt = field - rho W and the same for Phi; with a ``jacobian`` of field, by an implicit method."""
     positive("rtol", rtol)
-    t = array("times", times, (None,))
-    if len(t) < 2 or not (np.diff(t) > 0).all():
-        raise ValueError("times: must be at least two increasing numbers")
+    t = _increasing(times)
     h, d = Phi0.shape
     evaluations = itertools.count(1)
+
+    def parts(y: Array) -> tuple[Array, Array]:
+        return y[: h * h].reshape(h, h), y[h * h :].reshape(h, d)
 
     def velocity(time: float, y: Array) -> Array:
         if next(evaluations) > MAX_EVALUATIONS:
             raise RuntimeError(f"gradient flow stuck near t = {time:.6g}: a feature W Phi x is close to zero")
-        W, Phi = y[: h * h].reshape(h, h), y[h * h :].reshape(h, d)
+        W, Phi = parts(y)
         dW, dPhi = field(W, Phi)
         return np.concatenate([(dW - rho * W).ravel(), (dPhi - rho * Phi).ravel()])
 
@@ -233,10 +299,14 @@ def _follow(
             raise ValueError("W0, Phi0, x, x1: a feature W Phi x or Phi x' is zero or too large: no gradient there")
     # Norms shrink like exp(-rho t), so the absolute tolerance follows the smallest size that is reached.
     atol = rtol * 1e-2 * float(np.abs(y0).max()) * float(np.exp(-rho * (t[-1] - t[0])))
-    out = solve_ivp(velocity, (t[0], t[-1]), y0, method="DOP853", t_eval=t, rtol=rtol, atol=atol)
+    how: dict[str, Any] = {"method": "DOP853"}
+    if jacobian is not None:
+        how = {"method": "LSODA", "jac": lambda time, y: jacobian(*parts(y)) - rho * np.eye(len(y))}
+    out = solve_ivp(velocity, (t[0], t[-1]), y0, t_eval=t, rtol=rtol, atol=atol, **how)
     if not out.success:
         raise RuntimeError(f"gradient flow stopped at t = {out.t[-1] if len(out.t) else t[0]:.6g}: {out.message}")
-    return MatrixTrajectory(out.t, out.y[: h * h].T.reshape(-1, h, h), out.y[h * h :].T.reshape(-1, h, d))
+    y = out.y.T
+    return MatrixTrajectory(out.t, y[:, : h * h].reshape(-1, h, h), y[:, h * h :].reshape(-1, h, d), rho)
 
 
 # --- H ---------------------------------------------------------------------------------------------------------------
@@ -393,6 +463,38 @@ def H_closure(W: Array, Phi: Array, setting: Setting, closure: Closure = "paper"
         return matrix_moments(W, Phi @ Phi.T, setting).H
     weights = np.array(CLOSURES[closure])
     return np.tensordot(weights, closure_terms(W, Phi, setting), axes=1)
+
+
+def closure_field(W: Array, Phi: Array, setting: Setting, closure: Closure = "paper") -> tuple[Array, Array]:
+    """Minus the gradient of the cosine loss with a closure for H: (dW, dPhi) without weight decay, for any W.
+
+    All three terms of Lemma 4 end in Psi^T: H = G Psi^T. So dW = G Phi^T and dPhi = W^T G satisfy Eq. 4, and no inverse
+    of W is needed. ``exact`` gives `cosine_field_expected`.
+
+    >>> dW, dPhi = closure_field(np.eye(2), 2 * np.eye(2), Setting(h=2, d=2), "leading")
+    >>> dW.tolist()   # equal modes do not move
+    [[0.0, 0.0], [0.0, 0.0]]
+    """
+    if one_of(*CLOSURES, "exact")("closure", closure) == "exact":
+        return cosine_field_expected(W, Phi, setting)
+    W, Phi = setting.state(W, Phi)
+    norms(W, Phi)  # refuses a zero Phi or W Phi
+    return _closure_field(W, Phi, setting.a, CLOSURES[closure])
+
+
+def _closure_field(W: Array, Phi: Array, a: float, weights: tuple[float, float, float]) -> tuple[Array, Array]:
+    """`closure_field` without checks, for stacks of states (..., h, h) and (..., h, d), complex ones too."""
+    Psi = W @ Phi
+    Phi_T = np.swapaxes(Phi, -1, -2)
+    N_Psi2 = np.sum(Psi * Psi, axis=(-2, -1), keepdims=True)
+    scale = np.sqrt(np.sum(Phi * Phi, axis=(-2, -1), keepdims=True) * N_Psi2)
+    overlap = np.sum(Phi * Psi, axis=(-2, -1), keepdims=True)
+    first, middle, third = weights
+    G = first * Phi - third * overlap / N_Psi2 * Psi
+    if middle:
+        G = G - middle * Psi @ (np.swapaxes(Psi, -1, -2) @ Phi + Phi_T @ Psi) / N_Psi2
+    G = G / (a * scale)
+    return G @ Phi_T, np.swapaxes(W, -1, -2) @ G
 
 
 def closed_velocity(W: Array, Phi: Array, setting: Setting, closure: Closure = "paper") -> tuple[Array, Array]:

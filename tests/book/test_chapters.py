@@ -21,10 +21,11 @@ import yaml
 from book_tools import CHAPTERS, ROOT, Scraps, code_cells, is_parameters, scraps, source
 
 from featnorm.claims import CHECKS, REGISTRY
+from featnorm.commutator import generator, slowest_rate
 from featnorm.concentration import feature_norm_law, relative_sd, spectral_edges
 from featnorm.eigen_flow import terminal_state
 from featnorm.matrix_flow import unclock
-from featnorm.setting import Norms, Setting, effective_rank, initialize, norms
+from featnorm.setting import Norms, Setting, commutator, effective_rank, initialize, norms
 from featnorm.surveys import commuting_start
 
 
@@ -101,7 +102,9 @@ def check_survivors(found: Scraps, given: dict[str, Any]) -> None:
     assert found.glued["survivors"] == int(np.sum(end.phi > 0))
     assert found.glued["w_bar"] == pytest.approx(end.w_bar, rel=1e-12)
     assert 0 <= found.glued["distance"] <= 2
-    assert found.claims["beyond-survivors"]["evidence"]["kind"] == "archived"
+    for id in ("beyond-survivors", "beyond-terminal-matrix"):
+        assert found.claims[id]["evidence"]["kind"] == "archived"
+    assert found.glued["rule wide"] < found.glued["spectrum wide"]
 
 
 def check_first_run(found: Scraps, given: dict[str, Any]) -> None:
@@ -173,6 +176,17 @@ def check_where_concentration_stops(found: Scraps, given: dict[str, Any]) -> Non
 # --- From matrices to eigenvalues
 
 
+def check_commutator(found: Scraps, given: dict[str, Any]) -> None:
+    """The start is the one of these sizes and this seed; with W kept symmetric the commutator falls, otherwise not."""
+    setting = Setting(given["h"], given["d"], given["sigma2"])
+    W, Phi = initialize(setting, np.random.default_rng(given["seed"]))
+    assert found.glued["raw start"] == pytest.approx(commutator(Phi @ Phi.T, W), rel=1e-9)
+    assert found.glued["rate start"] == pytest.approx(slowest_rate(generator(W, Phi, setting)), rel=1e-9)
+    assert found.glued["kept end"] < 0.1 * found.glued["raw end"]
+    assert max(found.glued["norm drift"], found.glued["balance drift"]) < 1e-3
+    assert 0 < found.glued["skew end"] < 1
+
+
 # --- Equilibria at frozen norms
 
 
@@ -190,6 +204,7 @@ CASES: dict[str, Case] = {
         {"h": 12, "sigma2": 0.5, "rho": 0.08, "seed": 4}, ("batch", 0), check_where_concentration_stops
     ),
     # From matrices to eigenvalues
+    "commutator": Case({"h": 5, "d": 10, "sigma2": 0.5, "seed": 2}, ("d", 0), check_commutator),
     "exact_moments": Case({"h": 12, "rho": 0.01, "s_end": 400.0, "seed": 2}, ("s_end", 0), check_exact_moments),
     # Equilibria at frozen norms
     # Where the flow goes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -12,8 +12,8 @@ from featnorm._validate import Array
 from featnorm.claims.eigenvalues import KINDS, commuting_states
 from featnorm.claims.model import Check, Evidence, t_threshold
 from featnorm.eigen_flow import EigenClosure, integrate, mode_norms, rate, rate_terms
-from featnorm.matrix_flow import H_diagonal_blocks, closed_velocity
-from featnorm.normalized_moments import diagonal_moments, matrix_moments
+from featnorm.matrix_flow import H_diagonal_blocks
+from featnorm.normalized_moments import diagonal_moments
 from featnorm.scale import Scale
 from featnorm.setting import Setting
 
@@ -138,49 +138,6 @@ def _without(part: str) -> Rate:
     return formula
 
 
-# --- Commuting states ------------------------------------------------------------------------------------------------
-
-
-def _off_diagonal(matrix: Array, U: Array) -> float:
-    turned = U.T @ matrix @ U
-    return float(np.max(np.abs(turned - np.diag(np.diag(turned)))) / np.max(np.abs(turned)))
-
-
-def _commuting_pairs(angle: float, count: int, seed: int, singular: bool) -> Iterator[tuple[Array, Array, Array]]:
-    """Random (W, F, U), with W's eigenvectors turned by ``angle`` in one plane against the eigenvectors U of F."""
-    rng = np.random.default_rng(seed)
-    h = 5
-    for i in range(count):
-        U = np.linalg.qr(rng.standard_normal((h, h)))[0]
-        w, phi = rng.choice([-1, 1], h) * rng.uniform(0.3, 1.5, h), rng.uniform(0.1, 2.0, h)
-        if singular and i % 2:
-            w[0] = 0.0
-        turn = np.eye(h)
-        turn[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
-        V = U @ turn
-        yield V * w @ V.T, U * phi @ U.T, U
-
-
-def check_exact_commuting(angle: float, scale: Scale, seed: int) -> Evidence:
-    """Off-diagonal part of the exact velocities in the common eigenbasis; every second W is singular."""
-    setting, cases, worst = Setting(h=5, d=5, sigma2=0.7, rho=0.2), scale.pick(4, 40, 400), 0.0
-    for W, F, U in _commuting_pairs(angle, cases, seed, singular=True):
-        K = matrix_moments(W, F, setting).K
-        dF = W.T @ K + K.T @ W - 2 * setting.rho * F
-        worst = max(worst, _off_diagonal(K - setting.rho * W, U), _off_diagonal(dF, U))
-    return Evidence(worst, 1e-8, "accuracy 1e-10 of the quadrature, times 100", "numerical", cases, seed)
-
-
-def check_proposition_2(angle: float, scale: Scale, seed: int) -> Evidence:
-    """Off-diagonal part of the velocities of Eq. 4 with the closure of Lemma 4, W not singular."""
-    setting, cases, worst = Setting(h=5, d=5, sigma2=0.7, rho=0.2), scale.pick(10, 100, 1000), 0.0
-    for W, F, U in _commuting_pairs(angle, cases, seed, singular=False):
-        dW, dF = closed_velocity(W, np.linalg.cholesky(F), setting)
-        worst = max(worst, _off_diagonal(dW, U), _off_diagonal(dF, U))
-    source = "rounding: 2.2e-16 times 1e4 for the inverse of W and the cancellation of terms"
-    return Evidence(worst, 2.2e-12, source, "numerical", cases, seed)
-
-
 # --- Extinction ------------------------------------------------------------------------------------------------------
 
 ExtinctionTime = Callable[[float, float, int, float], float]
@@ -240,16 +197,6 @@ CHECKS: dict[str, Check] = {
             "the consistent closure presented as exact": by_closure("second_order"),
             "sigma2 for a": lambda w, phi, setting: diagonal_moments(w, phi, setting.sigma2**2).k,
         },
-    ),
-    "beyond-exact-commuting": Check(
-        check_exact_commuting,
-        claimed=0.0,
-        wrong={"eigenvectors a hundredth of a radian apart": 0.01, "eigenvectors at random": 1.0},
-    ),
-    "proposition-2": Check(
-        check_proposition_2,
-        claimed=0.0,
-        wrong={"eigenvectors a millionth of a radian apart": 1e-6, "eigenvectors at random": 1.0},
     ),
     "beyond-consistent-closure": Check(
         check_consistent_closure,

@@ -149,7 +149,7 @@ STATEMENTS: tuple[Claim, ...] = (
             $W(t)$ is symmetric at every time $t$.
             """),
         restored="exact",
-        chapter="model",
+        chapter="commutator",
     ),
     Claim(
         id="assumption-2",
@@ -370,6 +370,7 @@ STATEMENTS: tuple[Claim, ...] = (
             the symmetric part, then $\norm{L(t)}_F\to0$ as $t\to\infty$.
             """),
         restored="constants",
+        chapter="commutator",
         uses=("eq-4", "lemma-4", "assumption-1", "eq-23", "lemma-17"),
     ),
     Claim(
@@ -382,7 +383,7 @@ STATEMENTS: tuple[Claim, ...] = (
             $\norm{[F(t),W(t)]}_F=0$ for all $t$, with $F=\Phi\Phi^\top$ and $[F,W]=FW-WF$.
             """),
         restored="exact",
-        chapter="eigenvalues",
+        chapter="commutator",
     ),
     Claim(
         id="proposition-2",
@@ -395,7 +396,7 @@ STATEMENTS: tuple[Claim, ...] = (
             with $\hat H$ for $H$, $\dot U=0$.
             """),
         restored="exact",
-        chapter="exact_moments",
+        chapter="commutator",
         uses=("eq-4", "lemma-4", "assumption-1", "assumption-5"),
     ),
     Claim(
@@ -1303,6 +1304,7 @@ STATEMENTS: tuple[Claim, ...] = (
             $$
             """),
         restored="exact",
+        chapter="commutator",
     ),
     Claim(
         id="eq-23",
@@ -1319,6 +1321,7 @@ STATEMENTS: tuple[Claim, ...] = (
             $$
             """),
         restored="exact",
+        chapter="commutator",
     ),
     # ---------------------------------------------------------------------------------------------- Appendices C and D
     Claim(
@@ -1653,7 +1656,7 @@ STATEMENTS: tuple[Claim, ...] = (
             long as the gradient exists.
             """),
         restored="exact",
-        chapter="exact_moments",
+        chapter="commutator",
         uses=("eq-3", "lemma-1", "assumption-2"),
         nearest=(
             "Proposition 2 of {cite:t}`bao2023`, which uses the closure and a non-singular projection head; for the L2 "
@@ -2210,6 +2213,110 @@ STATEMENTS: tuple[Claim, ...] = (
     ),
     # --------------------------------------------------------------------------------- beyond the paper: the exact flow
     # --------------------------------------------------------------------------------- beyond the paper: the commutator
+    Claim(
+        id="beyond-commutator-start",
+        kind="beyond",
+        name="Commutator at the start",
+        title="how far F and W are from commuting under Assumption 4",
+        place="not in the paper",
+        statement=_text(r"""
+            Under Assumption 4, for every $h$ and $d$,
+
+            $$
+            \frac{\E\norm{[F,W]}_F^2}{\E\,(\norm{FW}_F+\norm{WF}_F)^2}=\frac{h^2-1}{2h(h+d+1)}.
+            $$
+
+            As $h,d\to\infty$ with $h/d\to\lambda$, the right side tends to $\lambda/(2(1+\lambda))$.
+            """),
+        restored="exact",
+        chapter="commutator",
+        uses=("assumption-4",),
+        nearest=(
+            "Moments of Wishart matrices are textbook material {cite:p}`muirhead1982`; {cite:t}`bao2023` plots the "
+            "commutator along a run."
+        ),
+        new="The value at the start. It does not vanish in the proportional limit, so Assumptions 3 and 4 exclude 5.",
+    ),
+    Claim(
+        id="beyond-kept-symmetric",
+        kind="beyond",
+        name="Relative commutator",
+        title="with W kept symmetric, F and W come to commute in relative terms",
+        place="not in the paper",
+        statement=_text(r"""
+            Let $\dot W$ be replaced by its symmetric part, $W(0)$ be symmetric and $\rho=0$. To leading order in $1/h$
+            the states at rest with $F\ne0$ and $\lambda=\tr(WF)/N_\Psi^2>0$ are those with $2F=\lambda(WF+FW)$, and in
+            all of them $[F,W]=0$ and $WF=\lambda^{-1}F$. Along the exact flow from Assumption 4's starts
+
+            $$
+            \frac{\norm{[F,W]}_F}{\norm{FW}_F+\norm{WF}_F}\longrightarrow0.
+            $$
+            """),
+        restored="exact",
+        chapter="commutator",
+        uses=("proposition-1", "assumption-1", "assumption-4", "beyond-consistent-closure", "beyond-clock"),
+        nearest=(
+            "Proposition 1 of {cite:t}`bao2023`, on the absolute size of the commutator; Theorem 3 of "
+            "{cite:t}`tian2021` for the L2 loss."
+        ),
+        new=(
+            "The scale-free form: that all states at rest commute is derived to leading order, and that the flow goes "
+            "there is measured. With weight decay the same holds by the clock."
+        ),
+    ),
+    Claim(
+        id="beyond-raw-commutator",
+        kind="beyond",
+        name="Remaining commutator",
+        title="the flow itself leaves a commutator behind",
+        place="not in the paper",
+        statement=_text(r"""
+            Let $P$ be the projector on the range of $F(\infty)$ under the flow (3) at $\rho=0$, and
+            $C=\Phi(0)\Phi(0)^\top-W(0)^\top W(0)$. To leading order in $1/h$, $WP=\bar wP$, and therefore
+
+            $$
+            F(\infty)=P(\bar w^2I+C)P,\qquad PW(I-P)=-\frac1{\bar w}PC(I-P),
+            $$
+
+            and $[F,W]=F(W-W^\top)$ at the end. The commutator is zero only if $P$ commutes with $C$.
+            """),
+        restored="exact",
+        chapter="commutator",
+        uses=("beyond-balance", "beyond-consistent-closure", "assumption-5"),
+        nearest=(
+            "The balance law of {cite:t}`tian2021` for the L2 loss; Assumption 5 of {cite:t}`bao2023` says that the "
+            "commutator is zero."
+        ),
+        new="What remains of the commutator without Assumption 1, and the conserved matrix that it comes from.",
+    ),
+    Claim(
+        id="beyond-terminal-matrix",
+        kind="beyond",
+        name="Terminal spectrum",
+        title="where the flow ends from Assumption 4's starts",
+        place="not in the paper",
+        statement=_text(r"""
+            Let $c_j$ and $u_j$ be the eigenvalues and unit eigenvectors of $C=\Phi(0)\Phi(0)^\top-W(0)^\top W(0)$. At
+            $\rho=0$ the eigenvalues of $F(\infty)$ are approximately
+
+            $$
+            \varphi_j=\begin{cases}0&\text{if }u_j^\top W(0)u_j\le0\text{ and }c_j\le0,\\
+            \max(\bar w^2+c_j,0)&\text{otherwise,}\end{cases}
+            $$
+
+            where $\sum_j\varphi_j=\norm{\Phi(0)}_F^2$ fixes $\bar w$. For $d\ge2h$ this is nearer to the exact flow
+            than the rule without the condition on $u_j^\top W(0)u_j$, than equal eigenvalues, and than the eigenvalues
+            of the start.
+            """),
+        restored="exact",
+        chapter="survivors",
+        uses=("beyond-terminal-state", "beyond-raw-commutator", "beyond-balance", "beyond-norm-law"),
+        nearest=(
+            "{cite:t}`halvagal2023` find for the cosine loss that the surviving eigenvalues become equal, in a "
+            "dynamics of representations."
+        ),
+        new="A prediction of the final spectrum from the start alone, for starts that do not commute, and its error.",
+    ),
     # -------------------------------------------------------------------------------------- beyond the paper: relatives
     # ------------------------------------------------------------------------------------- beyond the paper: equilibria
 )

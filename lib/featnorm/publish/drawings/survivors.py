@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
+from featnorm._validate import Array
 from featnorm.eigen_flow import EigenTrajectory, TerminalState
 from featnorm.matrix_flow import clock
 from featnorm.publish.figure import COLOURS, drawing, glue_figure
@@ -31,3 +34,29 @@ def survivors(run: EigenTrajectory, end: TerminalState, rho: float, made_by: str
             f"{final.max():.2f}.",
             made_by,
         )
+
+
+def terminal_errors(ratios: Sequence[int], errors: Mapping[str, Array], made_by: str) -> None:
+    """``fig-terminal``: error of the predicted spectrum against h / d, a point for each start, lines through means."""
+    styles = (
+        (COLOURS["Phi"], "-", "o"),
+        (COLOURS["W"], "--", "s"),
+        (COLOURS["N_x"], ":", "^"),
+        (COLOURS["neutral"], "-.", "v"),
+    )
+    with drawing(width=6.6, height=3.6) as (fig, axis):
+        x = 1.0 / np.array(ratios)
+        for shift, ((name, values), (colour, dash, marker)) in enumerate(zip(errors.items(), styles)):
+            # the points of different lines stand side by side
+            at = x * 1.05 ** (shift - 1.5)
+            axis.plot(np.repeat(at, values.shape[1]), values.ravel(), marker, color=colour, ms=3, alpha=0.35)
+            axis.plot(at, values.mean(axis=1), ls=dash, marker=marker, color=colour, ms=6, label=name)
+        axis.set(xscale="log", yscale="log", xlabel="h / d", ylabel="error of the spectrum of F")
+        axis.set_xticks(x, [f"1/{r}" if r > 1 else "1" for r in ratios], minor=False)
+        axis.minorticks_off()
+        fig.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+        words = "; ".join(
+            f"{name}: {values[0].mean():.3f} at h/d = 1/{ratios[0]}, {values[-1].mean():.3f} at 1"
+            for name, values in errors.items()
+        )
+        glue_figure(fig, "fig-terminal", f"Error of the predicted spectrum against h / d. Means, {words}.", made_by)
