@@ -22,6 +22,7 @@ from book_tools import CHAPTERS, ROOT, Scraps, code_cells, is_parameters, scraps
 
 from featnorm.claims import CHECKS, REGISTRY
 from featnorm.eigen_flow import terminal_state
+from featnorm.equilibria import critical_rho, regime
 from featnorm.matrix_flow import unclock
 from featnorm.setting import Norms, Setting, effective_rank, initialize, norms
 from featnorm.surveys import commuting_start
@@ -122,6 +123,18 @@ def check_first_run(found: Scraps, given: dict[str, Any]) -> None:
 # --- Equilibria at frozen norms
 
 
+def check_explore(found: Scraps, given: dict[str, Any]) -> None:
+    """The figure starts in the regime of these norms; shrinking passes the border where rho_c has grown to rho."""
+    N, a = Norms(given["N_Phi"], given["N_Psi"], given["N_x"]), 1 + given["sigma2"]
+    setting = Setting(1, 1, given["sigma2"], given["rho"])
+    assert found.glued["rho_c"] == pytest.approx(critical_rho(N, setting), rel=1e-12)
+    assert found.glued["regime"] == regime(N, setting)
+    assert found.glued["threshold"] == pytest.approx(1 / (4 * a), rel=1e-12)
+    c = found.glued["passes at"]
+    assert critical_rho(Norms(c, c * c, 0.0), setting) == pytest.approx(1.0 / a, rel=1e-9)
+    assert found.glued["rho_c learned"] < found.glued["rho_c unlearned"]
+
+
 CASES: dict[str, Case] = {
     "intro": Case({"rho": 0.5, "sigma2": 0.5, "seed": 3}, ("rho", -1), check_intro),
     "model": Case({"h": 8, "d": 24, "sigma2": 2.0, "rho": 0.01, "seed": 5}, ("sigma2", 0), check_model),
@@ -131,6 +144,9 @@ CASES: dict[str, Case] = {
     # From matrices to eigenvalues
     "exact_moments": Case({"h": 12, "rho": 0.01, "s_end": 400.0, "seed": 2}, ("s_end", 0), check_exact_moments),
     # Equilibria at frozen norms
+    "explore": Case(
+        {"N_Phi": 2.0, "N_Psi": 3.0, "N_x": 0.4, "rho": 0.03, "sigma2": 0.5}, ("N_x", 1.5), check_explore
+    ),
     # Where the flow goes
     "survivors": Case({"h": 10, "rho": 0.05, "seed": 3}, ("h", 2.5), check_survivors),
     "first_run": Case(
