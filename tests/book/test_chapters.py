@@ -123,6 +123,17 @@ def check_first_run(found: Scraps, given: dict[str, Any]) -> None:
 # --- Equilibria at frozen norms
 
 
+def check_parabola(found: Scraps, given: dict[str, Any]) -> None:
+    """The offsets are those of this start and keep their share; the distances fall by the clock of this decay."""
+    w, phi = commuting_start(Setting(given["h"], 2 * given["h"]), np.random.default_rng(given["seed"]))
+    share = np.sum(np.abs(phi - w**2)) / phi.sum()
+    assert found.glued["offset start"] == pytest.approx(share, rel=1e-12)
+    assert found.glued["offset end"] == pytest.approx(share, rel=1e-5)  # integrator tolerance
+    s_end = 10 * (1 + given["sigma2"]) * given["h"]
+    assert found.glued["fell"] == pytest.approx(1 / (1 + 2 * given["rho"] * s_end), rel=1e-9)
+    assert found.glued["N_x weak decay"] > found.glued["N_x strong decay"]
+
+
 def check_explore(found: Scraps, given: dict[str, Any]) -> None:
     """The figure starts in the regime of these norms; shrinking passes the border where rho_c has grown to rho."""
     N, a = Norms(given["N_Phi"], given["N_Psi"], given["N_x"]), 1 + given["sigma2"]
@@ -144,6 +155,7 @@ CASES: dict[str, Case] = {
     # From matrices to eigenvalues
     "exact_moments": Case({"h": 12, "rho": 0.01, "s_end": 400.0, "seed": 2}, ("s_end", 0), check_exact_moments),
     # Equilibria at frozen norms
+    "parabola": Case({"h": 8, "sigma2": 0.5, "rho": 0.1, "seed": 3}, ("rho", 0.0), check_parabola),
     "explore": Case(
         {"N_Phi": 2.0, "N_Psi": 3.0, "N_x": 0.4, "rho": 0.03, "sigma2": 0.5}, ("N_x", 1.5), check_explore
     ),

@@ -220,23 +220,6 @@ def _symbolic(residual: sp.Expr) -> Evidence:
 
 
 @dataclass(frozen=True)
-class Eq6:
-    """phi - w^power decays like exp(-rate rho t)."""
-
-    rate: float = 2
-    power: int = 2
-    sign: int = 1
-
-
-def check_eq_6(variant: Eq6, scale: Scale, seed: int) -> Evidence:
-    """Eq. 6 from Eq. 5 for any h-hat: the time derivative of phi - w^2 plus 2 rho (phi - w^2) vanishes identically."""
-    w, phi, rho, hat = sp.symbols("w phi rho hhat", real=True)
-    dw, dphi = hat / w - rho * w, 2 * hat - 2 * rho * phi
-    offset = phi - variant.sign * w**variant.power
-    return _symbolic(sp.diff(offset, w) * dw + sp.diff(offset, phi) * dphi + variant.rate * rho * offset)
-
-
-@dataclass(frozen=True)
 class Eq7:
     """dw = (-c6 w^p6 / (N_Phi N_Psi^3) - N_x w^3 / N_Psi^e3 + w^2 / (N_Phi N_Psi)) / a - rho w."""
 
@@ -338,16 +321,6 @@ CHECKS: dict[str, Check] = {
             "phi moves at half the rate": Eq5(factor=1.0),
             "phi decays like w": Eq5(decay_phi=1.0),
             "w does not decay": Eq5(decay_w=0.0),
-        },
-    ),
-    "eq-6": Check(
-        check_eq_6,
-        claimed=Eq6(),
-        wrong={
-            "rate rho": Eq6(rate=1),
-            "phi = w": Eq6(power=1),
-            "phi = w^3": Eq6(power=3),
-            "phi + w^2": Eq6(sign=-1),
         },
     ),
     "eq-7": Check(

@@ -432,7 +432,7 @@ STATEMENTS: tuple[Claim, ...] = (
             $$
             """),
         restored="exact",
-        chapter="eigenvalues",
+        chapter="parabola",
         uses=("eq-5",),
     ),
     Claim(
@@ -446,6 +446,7 @@ STATEMENTS: tuple[Claim, ...] = (
             faster than $N_\Phi$, $N_\Psi$ and $N_\times$ drift, so the modes can be taken to lie on the parabola.
             """),
         restored="exact",
+        chapter="parabola",
         uses=("eq-6",),
     ),
     Claim(
@@ -1851,4 +1852,31 @@ STATEMENTS: tuple[Claim, ...] = (
     # --------------------------------------------------------------------------------- beyond the paper: the commutator
     # -------------------------------------------------------------------------------------- beyond the paper: relatives
     # ------------------------------------------------------------------------------------- beyond the paper: equilibria
+    Claim(
+        id="beyond-parabola-share",
+        kind="beyond",
+        name="Offset share",
+        title="no mode comes nearer to the parabola than its share allows",
+        place="not in the paper",
+        statement=_text(r"""
+            Along the exact flow (3) of the cosine loss from a commuting state, for every $\rho\ge0$,
+
+            $$
+            \frac{\varphi_j(t)-w_j(t)^2}{\norm{\Phi(t)}_F^2}=\gamma_j:=\frac{\varphi_j(0)-w_j(0)^2}{\norm{\Phi(0)}_F^2},
+            \qquad\text{hence}\qquad\frac{w_j^2}{\varphi_j}=1-\frac{\gamma_j}{b_j},
+            \quad b_j=\frac{\varphi_j}{\norm{\Phi}_F^2}.
+            $$
+
+            A mode is near the parabola exactly when its share $b_j$ of $\norm\Phi_F^2$ has outgrown $|\gamma_j|$. In
+            relative terms the parabola does not attract, and $\rho$ has no influence on how near a mode comes.
+            """),
+        restored="exact",
+        chapter="parabola",
+        uses=("eq-6", "beyond-norm-law", "beyond-balance"),
+        nearest=(
+            "Eq. 6 of {cite:t}`bao2023`; {cite:t}`tian2021` use the same parabola for the L2 loss, under which the "
+            "offset share is not constant."
+        ),
+        new="The offset in units of the feature norm is a constant of motion, so the start is not forgotten.",
+    ),
 )
