@@ -21,9 +21,10 @@ import yaml
 from book_tools import CHAPTERS, ROOT, Scraps, code_cells, is_parameters, scraps, source
 
 from featnorm.claims import CHECKS, REGISTRY
-from featnorm.eigen_flow import terminal_state
+from featnorm.eigen_flow import mode_norms, terminal_state
 from featnorm.equilibria import critical_rho, regime
 from featnorm.matrix_flow import unclock
+from featnorm.passage import passage_bounds
 from featnorm.setting import Norms, Setting, effective_rank, initialize, norms
 from featnorm.surveys import commuting_start
 
@@ -134,6 +135,19 @@ def check_parabola(found: Scraps, given: dict[str, Any]) -> None:
     assert found.glued["N_x weak decay"] > found.glued["N_x strong decay"]
 
 
+def check_moving_norms(found: Scraps, given: dict[str, Any]) -> None:
+    """The weight decay is so many times the critical one; the passage lies between the bounds of this start."""
+    free = Setting(given["h"], 2 * given["h"], given["sigma2"])
+    w, phi = commuting_start(free, np.random.default_rng(given["seed"]))
+    rho = given["strength"] * critical_rho(mode_norms(w, phi), free)
+    assert found.glued["rho"] == pytest.approx(rho, rel=1e-12)
+    low, high = passage_bounds(w, phi, free.with_(rho=rho))
+    assert (found.glued["low"], found.glued["high"]) == pytest.approx((low, high), rel=1e-12)
+    assert low < found.glued["passed"] < high
+    assert 0 < found.glued["farthest"] <= found.glued["nearest"] <= 1 + 1e-6  # integrator tolerance
+    assert found.glued["f ratio"] >= 1 and 0 < found.glued["alive"] <= given["h"]
+
+
 def check_explore(found: Scraps, given: dict[str, Any]) -> None:
     """The figure starts in the regime of these norms; shrinking passes the border where rho_c has grown to rho."""
     N, a = Norms(given["N_Phi"], given["N_Psi"], given["N_x"]), 1 + given["sigma2"]
@@ -156,6 +170,7 @@ CASES: dict[str, Case] = {
     "exact_moments": Case({"h": 12, "rho": 0.01, "s_end": 400.0, "seed": 2}, ("s_end", 0), check_exact_moments),
     # Equilibria at frozen norms
     "parabola": Case({"h": 8, "sigma2": 0.5, "rho": 0.1, "seed": 3}, ("rho", 0.0), check_parabola),
+    "moving_norms": Case({"h": 8, "sigma2": 0.5, "strength": 5.0, "seed": 2}, ("strength", 0.5), check_moving_norms),
     "explore": Case(
         {"N_Phi": 2.0, "N_Psi": 3.0, "N_x": 0.4, "rho": 0.03, "sigma2": 0.5}, ("N_x", 1.5), check_explore
     ),

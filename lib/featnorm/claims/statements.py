@@ -592,9 +592,13 @@ STATEMENTS: tuple[Claim, ...] = (
         statement=_text(r"""
             For every $\rho$, however large, the eigenvalue dynamics of the cosine loss ends at a stable equilibrium
             $w_\blacktriangle^{(+)}>0$ of (7) instead of collapsing to zero, even if it starts in the Collapse regime.
+            Read in relative size: agreement and effective rank end where they would end without weight decay, so no
+            dimensional or functional collapse is caused by any $\rho$. Read in absolute size: $\norm W_F$ stays away
+            from zero.
             """),
         restored="exact",
-        collapse=("complete",),
+        chapter="moving_norms",
+        collapse=("complete", "dimensional", "functional"),
         uses=("regime-collapse", "regime-acute", "regime-stable", "initial-above-root"),
     ),
     # ---------------------------------------------------------------------------------------------------- Section 5.3
@@ -1852,6 +1856,60 @@ STATEMENTS: tuple[Claim, ...] = (
     # --------------------------------------------------------------------------------- beyond the paper: the commutator
     # -------------------------------------------------------------------------------------- beyond the paper: relatives
     # ------------------------------------------------------------------------------------- beyond the paper: equilibria
+    Claim(
+        id="beyond-regime-clock",
+        kind="beyond",
+        name="Regime clock",
+        title="one function of the clock decides the regime for every weight decay",
+        place="not in the paper",
+        statement=_text(r"""
+            Along the flow (3) of the cosine loss from one start, let $g(s)$ be the critical weight decay of
+            {ref}`beyond-saddle-node` at the norms of the flow without decay at time $s$. With weight decay $\rho>0$ and
+            $s(t)=(e^{2\rho t}-1)/(2\rho)$ the critical value at time $t$ is
+
+            $$
+            \rho_c(t)=e^{2\rho t}g(s(t)),\qquad\text{so (7) is Acute if and only if }\ \frac1\rho>f(s(t)),
+            \quad f(s)=\frac1{g(s)}-2s.
+            $$
+
+            If $1/\rho>\max f$ the regime is Acute at all times. If $f(0)<1/\rho<\max f$ it starts as Acute, learning
+            takes it into Collapse, and it comes back. If $1/\rho<f(0)$ it starts as Collapse.
+            """),
+        restored="exact",
+        chapter="moving_norms",
+        collapse=("complete",),
+        uses=("beyond-saddle-node", "beyond-clock"),
+        nearest="Section 5.2 of {cite:t}`bao2023`: the regime at frozen norms, and that shrinking norms change it.",
+        new="How the regime moves when the norms move by themselves, for all weight decays at once.",
+    ),
+    Claim(
+        id="beyond-passing-time",
+        kind="beyond",
+        name="Passing time",
+        title="when the flow passes from Collapse to Acute",
+        place="not in the paper",
+        statement=_text(r"""
+            Let $\rho>0$, and let $\rho_{\min}$ be the critical weight decay of (7) at $N_\times=1$,
+            $N_\Phi=\norm{\Phi(0)}_F$ and $N_\Psi=\norm{W(0)}_F\norm{\Phi(0)}_F$. Along the flow (3) of the cosine loss
+            the regime is Acute at all times
+
+            $$
+            t\ge\frac1{2\rho}\ln\frac\rho{\rho_{\min}},\qquad\text{and not Acute before}\qquad
+            t_c=\frac1{2\rho}\ln\frac\rho{\rho_c(0)}
+            $$
+
+            if $\rho>\rho_c(0)$ and $g(s)\le g(0)$ up to then ({ref}`beyond-regime-clock`). A state of equal modes
+            attains the second bound, a single mode both. So whatever $\rho>0$, every start ends in the Acute regime.
+            """),
+        restored="exact",
+        chapter="moving_norms",
+        collapse=("complete",),
+        uses=("beyond-regime-clock", "beyond-norm-law"),
+        nearest=(
+            "Section 5.2 of {cite:t}`bao2023` argues that shrinking norms lead from Collapse to Acute, without a time."
+        ),
+        new="A proof that it always happens, and two sharp bounds on when.",
+    ),
     Claim(
         id="beyond-parabola-share",
         kind="beyond",

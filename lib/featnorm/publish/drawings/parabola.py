@@ -56,7 +56,8 @@ def drifts(runs: Sequence[tuple[str, float, EigenTrajectory]], made_by: str) -> 
             axis.plot(clock_time, distance, color=COLOURS["W"], label="distance from the parabola")
             for name, label, dash in (("N_Phi", "N_Φ", DASHES[1]), ("N_Psi", "N_Ψ", DASHES[2])):
                 values = np.array([getattr(n, name) for n in N])
-                axis.plot(clock_time, values / values[0], color=COLOURS[name[2:]], ls=dash, label=f"{label}, of its start")
+                colour = COLOURS[name.removeprefix("N_")]
+                axis.plot(clock_time, values / values[0], color=colour, ls=dash, label=f"{label}, of its start")
             axis.plot(clock_time, [n.N_x for n in N], color=COLOURS["N_x"], ls="-.", label="N_×")
             axis.axvline(1.0, color=COLOURS["neutral"], lw=0.8)
             axis.set(xlabel="2ρt", title=title)
