@@ -1868,8 +1868,13 @@ STATEMENTS: tuple[Claim, ...] = (
             $s(t)=(e^{2\rho t}-1)/(2\rho)$ the critical value at time $t$ is
 
             $$
-            \rho_c(t)=e^{2\rho t}g(s(t)),\qquad\text{so (7) is Acute if and only if }\ \frac1\rho>f(s(t)),
-            \quad f(s)=\frac1{g(s)}-2s.
+            \rho_c(t)=e^{2\rho t}g(s(t)).
+            $$
+
+            So the regime of (7) at time $t$ is Acute if and only if
+
+            $$
+            \frac1\rho>f(s(t)),\qquad f(s)=\frac1{g(s)}-2s.
             $$
 
             If $1/\rho>\max f$ the regime is Acute at all times. If $f(0)<1/\rho<\max f$ it starts as Acute, learning
@@ -1920,9 +1925,13 @@ STATEMENTS: tuple[Claim, ...] = (
             Along the exact flow (3) of the cosine loss from a commuting state, for every $\rho\ge0$,
 
             $$
-            \frac{\varphi_j(t)-w_j(t)^2}{\norm{\Phi(t)}_F^2}=\gamma_j:=\frac{\varphi_j(0)-w_j(0)^2}{\norm{\Phi(0)}_F^2},
-            \qquad\text{hence}\qquad\frac{w_j^2}{\varphi_j}=1-\frac{\gamma_j}{b_j},
-            \quad b_j=\frac{\varphi_j}{\norm{\Phi}_F^2}.
+            \frac{\varphi_j(t)-w_j(t)^2}{\norm{\Phi(t)}_F^2}=\gamma_j:=\frac{\varphi_j(0)-w_j(0)^2}{\norm{\Phi(0)}_F^2}.
+            $$
+
+            Hence, with the share $b_j=\varphi_j/\norm{\Phi}_F^2$,
+
+            $$
+            \frac{w_j^2}{\varphi_j}=1-\frac{\gamma_j}{b_j}.
             $$
 
             A mode is near the parabola exactly when its share $b_j$ of $\norm\Phi_F^2$ has outgrown $|\gamma_j|$. In

@@ -16,27 +16,28 @@ from featnorm.setting import Setting
 
 
 def frozen_and_coupled(
-    frozen: Mapping[float, EigenTrajectory], coupled: Mapping[float, EigenTrajectory], made_by: str
+    frozen: Mapping[float, EigenTrajectory], coupled: Mapping[float, EigenTrajectory], mode: int, made_by: str
 ) -> None:
-    """``fig-frozen-coupled``: the largest eigenvalue under several decays, at frozen norms and with norms that move."""
+    """``fig-frozen-coupled``: one eigenvalue under several decays, at frozen norms and with norms that move."""
     with drawing(1, 2, width=7.8, height=3.6) as (fig, (left, right)):
         ends = {}
         for (rho, run), colour, dash in zip(frozen.items(), RAMP, DASHES):
-            left.plot(run.t, run.w.max(axis=1), color=colour, ls=dash, label=f"ρ = {rho:.3g}")
-            ends[rho] = float(run.w[-1].max())
+            left.plot(run.t, run.w[:, 0], color=colour, ls=dash, label=f"ρ = {rho:.3g}")
+            ends[rho] = float(run.w[-1, 0])
         curves = []
         for (rho, run), colour, dash in zip(coupled.items(), RAMP, DASHES):
             s = clock(run.t, rho)
-            curves.append(np.interp(np.linspace(0, s[-1], 50), s, np.exp(rho * run.t) * run.w.max(axis=1)))
-            right.plot(s, np.exp(rho * run.t) * run.w.max(axis=1), color=colour, ls=dash)
-        left.set(xlabel="time t", ylabel="largest eigenvalue w", title="Norms frozen at the start")
+            right.plot(s, np.exp(rho * run.t) * run.w[:, mode], color=colour, ls=dash)
+            times = np.minimum(unclock(np.linspace(0.0, s[-1], 50), rho), run.t[-1])
+            curves.append([np.exp(rho * t) * run.at(float(t))[0][mode] for t in times])
+        left.set(xlabel="time t", ylabel="eigenvalue w", title="Norms frozen at the start")
         right.set(xlabel="clock s", ylabel="w times exp(ρt)", title="Norms that move, scale-free")
         fig.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3)
         fates = ", ".join(f"{end:.2f} for rho = {rho:.3g}" for rho, end in ends.items())
         glue_figure(
             fig,
             "fig-frozen-coupled",
-            f"Left: at frozen norms the largest eigenvalue ends at {fates}. Right: in units of the shrinking scale and "
+            f"Left: at frozen norms the eigenvalue ends at {fates}. Right: in units of the shrinking scale and "
             f"against the clock the three curves of the coupled flow are one; they differ by no more than "
             f"{np.ptp(curves, axis=0).max():.1g}.",
             made_by,
