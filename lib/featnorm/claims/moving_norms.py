@@ -32,7 +32,7 @@ def undamped(w: Array, phi: Array, setting: Setting, closure: EigenClosure) -> E
 
 
 def as_far_as_it_goes(w: Array, phi: Array, setting: Setting, closure: EigenClosure, s_end: float) -> EigenTrajectory:
-    """The flow without weight decay up to ``s_end``, or up to within a tenth of where the closure breaks down.
+    """The flow without weight decay up to ``s_end``, or up to within a fifth of where the closure breaks down.
 
     For drawings: to four digits, since an integrator spends its time on the breakdown itself.
 
@@ -45,7 +45,7 @@ def as_far_as_it_goes(w: Array, phi: Array, setting: Setting, closure: EigenClos
         try:
             return integrate(w, phi, setting, s_end, closure, extinct=0.0, rtol=1e-4)
         except RuntimeError:
-            s_end *= 0.9
+            s_end *= 0.8
 
 
 @lru_cache(maxsize=2)
@@ -144,7 +144,7 @@ def matrix_flows(scale: Scale, seed: int) -> tuple[tuple[str, EigenTrajectory, S
     rng = np.random.default_rng(seed)
     h = scale.pick(2, 3, 4)
     out = []
-    for _ in range(scale.pick(1, 2, 10)):
+    for _ in range(scale.pick(1, 1, 10)):
         setting = Setting(h=h, d=2 * h, sigma2=1.0)
         # far from aligned, but so that every mode lives: where Psi has rank one the gradient is infinite
         w, phi = np.linspace(0.15, 1.2, h), np.linspace(2.0, 1.0, h)
