@@ -4,7 +4,45 @@
 `continuation` follows their branches, `bath` puts one exact mode among many others, `basins` says who ends where.
 """
 
-from featnorm.equilibria.batched import NAMES, REGIMES, Classified, classify, classify_scaled
+from featnorm.equilibria.basins import (
+    NEARLY_STABLE,
+    Starts,
+    destinations,
+    near_stable_mass,
+    semicircle_below,
+    starts,
+)
+from featnorm.equilibria.batched import (
+    NAMES,
+    REGIMES,
+    Classified,
+    classify,
+    classify_scaled,
+)
+from featnorm.equilibria.bath import (
+    MOMENTS,
+    Turn,
+    balance,
+    bath_equilibria,
+    bath_fold,
+    bath_velocity,
+)
+from featnorm.equilibria.certified import (
+    Enclosed,
+    certified_equilibria,
+    double_root,
+    exact_regime,
+    rational_field,
+    sign_changes,
+    sturm_counts,
+)
+from featnorm.equilibria.continuation import (
+    Branch,
+    FoldPoint,
+    continued_branch,
+    fold_point,
+    follow,
+)
 from featnorm.equilibria.frozen import (
     FOLD_TOLERANCE,
     Equilibrium,
@@ -26,24 +64,48 @@ from featnorm.equilibria.frozen import (
 
 __all__ = [
     "FOLD_TOLERANCE",
+    "MOMENTS",
     "NAMES",
+    "NEARLY_STABLE",
     "REGIMES",
+    "Branch",
     "Classified",
+    "Enclosed",
     "Equilibrium",
+    "FoldPoint",
     "Intervals",
     "Regime",
     "Stability",
+    "Starts",
+    "Turn",
+    "balance",
+    "bath_equilibria",
+    "bath_fold",
+    "bath_velocity",
+    "certified_equilibria",
     "classify",
     "classify_scaled",
+    "continued_branch",
     "critical_rho",
+    "destinations",
+    "double_root",
     "equilibria",
+    "exact_regime",
     "fold",
+    "fold_point",
+    "follow",
     "intervals",
     "l2_critical_rho",
     "l2_equilibria",
     "l2_regime",
     "l2_velocity",
     "leading_equilibria",
+    "near_stable_mass",
+    "rational_field",
     "regime",
     "scaled",
+    "semicircle_below",
+    "sign_changes",
+    "starts",
+    "sturm_counts",
 ]

@@ -84,7 +84,7 @@ def _fold(theta: Array) -> tuple[Array, Array]:
 
 
 def _upper(theta: Array, r: Array) -> Array:
-    """w_up: beyond the fold p is concave and falls; the start lies above the root because 2 y^4 >= 1 - theta y there."""
+    """w_up: beyond the fold p is concave and falls; the start has 2 y^4 >= 1 - theta y, so it lies above the root."""
     with np.errstate(divide="ignore"):
         start = np.where(
             theta > 0, np.minimum(_FOURTH_2, 1.0 / np.abs(theta)), _FOURTH_2 + np.cbrt(np.maximum(-theta, 0.0) / 2.0)
@@ -115,7 +115,7 @@ def _lower(theta: Array, r: Array, y_star: Array) -> Array:
 
 
 def _negative(theta: Array, r: Array) -> Array:
-    """-w_down_minus: 2 n^5 = theta n^2 + n + r, convex beyond the root; the start is the smaller of two upper bounds."""
+    """-w_down_minus: 2 n^5 = theta n^2 + n + r, convex beyond the root. The start: the smaller of two upper bounds."""
     start = _FOURTH_2 + np.cbrt(np.maximum(theta, 0.0) / 2.0) + np.power(r / 2.0, 0.2)
     with np.errstate(divide="ignore", invalid="ignore"):
         other = np.where(theta < 0, 1.0 / np.abs(theta) + np.sqrt(r / np.abs(theta)), np.inf)
@@ -128,7 +128,7 @@ def _negative(theta: Array, r: Array) -> Array:
 
 
 def classify_scaled(theta: ArrayLike, r: ArrayLike) -> Classified:
-    """`classify` in the two numbers without unit, theta and r (`featnorm.equilibria.scaled`), and w in units sqrt(N_Psi).
+    """`classify` in the two numbers without unit, theta and r (`scaled`), with w in units of sqrt(N_Psi).
 
     ``theta`` and ``r`` >= 0 broadcast against each other. Raises ValueError beyond |theta| = 1e60 or r = 1e120, where
     powers could leave the floating-point range.
