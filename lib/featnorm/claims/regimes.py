@@ -18,6 +18,7 @@ from featnorm.eigen_flow import parabola_velocity
 from featnorm.equilibria import (
     NEARLY_STABLE,
     Regime,
+    Starts,
     balance,
     bath_equilibria,
     bath_fold,
@@ -288,6 +289,12 @@ def check_figure_7(counts: tuple[int, int, int], scale: Scale, seed: int) -> Evi
 # --- Initial eigenvalues ---------------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=16)
+def drawn_starts(h: int, draws: int, seed: int) -> Starts:
+    """Starts of Assumption 4 with d = 2h, each against w_down_minus at its own norms and rho = 0."""
+    return starts(Setting(h=h, d=2 * h), draws, np.random.default_rng([seed, h]))
+
+
 @dataclass(frozen=True)
 class InitialEigenvalues:
     """|w_down_minus| over the lowest |eigenvalue| grows like h^power; from ``safe`` on no start lies beyond it."""
@@ -300,15 +307,15 @@ def check_initial(variant: InitialEigenvalues, scale: Scale, seed: int) -> Evide
     """The ratio of w_down_minus to the lowest eigenvalue over five sizes, each start at its own norms and rho = 0.
 
     Weight decay pushes w_down_minus outwards, so rho = 0 is the hardest case. The power is fitted to the sizes with
-    the edge's own law, 2 - 1.21 h^(-2/3), divided out (the mean of the Tracy-Widom law of order one); the interval of the slope may
-    not leave the half-gap 1/8 to its neighbours, and no eigenvalue of a size from ``safe`` on may lie beyond.
+    the edge's own law, 2 - 1.21 h^(-2/3), divided out (the mean of the Tracy-Widom law of order one). The interval of
+    the slope may not leave the half-gap 1/8 to its neighbours, and no eigenvalue of a size from ``safe`` on may lie
+    beyond.
     """
-    rng = np.random.default_rng(seed)
-    sizes = scale.pick((24, 32, 48, 64, 96), (32, 64, 128, 192, 256), (32, 64, 128, 256, 512))
-    draws = scale.pick(12, 24, 200)
+    sizes = scale.pick((24, 32, 64, 96, 128), (32, 64, 128, 192, 256), (32, 64, 128, 256, 512))
+    draws = scale.pick(24, 24, 200)
     ratios, beyond = [], 0
     for h in sizes:
-        drawn = starts(Setting(h=h, d=2 * h), draws, rng)
+        drawn = drawn_starts(h, draws, seed)
         lowest = -drawn.eigenvalues[:, 0]
         edge = 2.0 - 1.2065 * h ** (-2.0 / 3.0)
         ratios.append(-drawn.lowest_root / lowest * (edge / 2.0))
@@ -348,6 +355,17 @@ def check_figure_5(variant: str, scale: Scale, seed: int) -> Evidence:
 CriticalRho = Callable[[Norms, Setting], float]
 
 
+@lru_cache(maxsize=2)
+def exactly_classified(
+    cases: int, sturm: int, seed: int
+) -> list[tuple[Norms, Setting, Stabilities, tuple[int, int] | None]]:
+    """Random sets with their certified stabilities, the first of them with their Sturm counts too."""
+    return [
+        (N, setting, pattern(N, setting), sturm_counts(rational_field(N, setting)) if n < sturm else None)
+        for n, (N, setting) in enumerate(random_sets(cases, seed))
+    ]
+
+
 def check_saddle_node(formula: CriticalRho, scale: Scale, seed: int) -> Evidence:
     """Share of parameter sets classified wrongly, counted in exact arithmetic, and Descartes' rule for every sign.
 
@@ -355,13 +373,13 @@ def check_saddle_node(formula: CriticalRho, scale: Scale, seed: int) -> Evidence
     certified enclosures for all, Sturm's theorem for some. Others lie on the fold exactly, made from a rational double
     root. A set is wrong if count, multiplicities or stabilities are not as claimed, by the formula's threshold.
     """
-    cases, sturm = scale.pick(40, 6000, 100_000), scale.pick(10, 400, 1000)
+    cases, sturm = scale.pick(40, 10_000, 100_000), scale.pick(10, 1000, 1000)
     wrong = 0
-    for n, (N, setting) in enumerate(random_sets(cases, seed)):
+    for n, (N, setting, points, counts) in enumerate(exactly_classified(cases, sturm, seed)):
         below = setting.rho < formula(N, setting)
-        wrong += pattern(N, setting) != PATTERNS["Acute" if below else "Collapse"]
+        wrong += points != PATTERNS["Acute" if below else "Collapse"]
         if n < sturm:
-            wrong += sturm_counts(rational_field(N, setting)) != (1, 2 if below else 0)
+            wrong += counts != (1, 2 if below else 0)
             at_zero = Norms(N.N_Phi, N.N_Psi, 0.0)
             closed = 0.8 * 10**-0.25 / (setting.a * N.N_Phi * np.sqrt(N.N_Psi))
             wrong += abs(formula(at_zero, setting) / closed - 1) > 1e-14
@@ -397,6 +415,19 @@ class Discriminant:
     point: tuple[Fraction, Fraction] = (Fraction(5, 4), Fraction(9, 32))
 
 
+@lru_cache(maxsize=2)
+def _counted(cases: int, seed: int) -> list[tuple[Fraction, Fraction, int]]:
+    """Rational (theta, r), half of them near the isolated point, with the number of positive roots by Sturm."""
+    rng = np.random.default_rng(seed)
+    out = []
+    for k in range(cases):
+        centre, reach = ((2.2066, 0.7252), 0.01) if k % 2 else ((0.0, 1.0), 3.0)
+        t, q = (Fraction(float(v)) for v in rng.uniform(-1, 1, 2) * reach + centre)
+        quintic = [-abs(q), Fraction(1), -t, Fraction(0), Fraction(0), Fraction(-2)]
+        out.append((t, abs(q), sturm_counts(quintic)[1]))
+    return out
+
+
 def check_discriminant(variant: Discriminant, scale: Scale, seed: int) -> Evidence:
     """The curve from SymPy's discriminant, on the fold, at both ends, and the isolated point; then signs and regimes.
 
@@ -420,19 +451,10 @@ def check_discriminant(variant: Discriminant, scale: Scale, seed: int) -> Eviden
     point = {_THETA: first * n**3, _R: second * n**5}
     residuals.append(sp.expand(double - (-2 * _Y**5 - _THETA * _Y**2 + _Y - _R).subs(point)))
     evidence = symbolic_evidence(residuals)
-    rng = np.random.default_rng(seed)
     cases, wrong = scale.pick(10, 200, 1000), 0
-    for k in range(cases):
-        centre = (2.2066, 0.7252, 0.01) if k % 2 else (0.0, 1.0, 3.0)
-        values = rng.uniform(-1, 1, 2) * centre[2] + centre[:2]
-        t, q = Fraction(float(values[0])), abs(Fraction(float(values[1])))
-        sign = sum(
-            coefficient * m
-            for coefficient, m in zip(
-                variant.coefficients, (q**4, q**2 * t**2, q * t**5, q * t, t**4, Fraction(1)), strict=True
-            )
-        )
-        positive = sturm_counts([-q, Fraction(1), -t, Fraction(0), Fraction(0), Fraction(-2)])[1]
+    for t, q, positive in _counted(cases, seed):
+        terms = (q**4, q**2 * t**2, q * t**5, q * t, t**4, Fraction(1))
+        sign = sum(c * m for c, m in zip(variant.coefficients, terms, strict=True))
         wrong += positive != (2 if sign < 0 else 0)
     source = "differences simplify to zero; signs against Sturm counts, none may differ"
     return Evidence(evidence.statistic + wrong, 0.0, source, "symbolic", cases, seed)

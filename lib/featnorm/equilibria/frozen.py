@@ -264,6 +264,6 @@ def l2_velocity(w: Array, setting: Setting) -> Array:
     """
     w = array("w", w, None)
     with np.errstate(all="ignore"):
-        out = w**2 * (1.0 - setting.a * w) - setting.rho * w
+        out = w**2 * (1.0 - setting.a * w) - float(setting.rho) * w
     in_range("w", out)
     return out
