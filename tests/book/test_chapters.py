@@ -72,19 +72,10 @@ def check_gradient_flow(found: Scraps, given: dict[str, Any]) -> None:
 
 
 def check_eigenvalues(found: Scraps, given: dict[str, Any]) -> None:
-    """The boundary of the regimes, against the roots that NumPy finds on its two sides."""
-    N = Norms(given["N_Phi"], 1.0, given["N_x"])
-
-    def positive(rho: float) -> int:
-        a, scale = 2.0, N.N_Phi * N.N_Psi
-        roots = np.roots([-2 / (scale * N.N_Psi**2), 0, 0, -N.N_x / N.N_Psi**2, 1 / scale, -rho * a])
-        return int(np.sum((roots.real > 0) & (np.abs(roots.imag) < 1e-9)))
-
-    rho_c = found.glued["rho_c"]
-    assert (positive(0.999 * rho_c), positive(1.001 * rho_c)) == (2, 0)
-    assert found.glued["regime"] == ("Acute" if given["rho"] < rho_c else "Collapse")
-    assert found.glued["ends at"] == pytest.approx(found.glued["w_up"], rel=1e-3)
-    assert found.glued["extinct"] == 2
+    """The relative error of the closure falls with h, and the seed reached the checks."""
+    assert found.glued["smallest h"] < found.glued["largest h"]
+    assert 0 < found.glued["aligned leading"] < found.glued["aligned small"]
+    assert found.claims["eq-5"]["evidence"]["seed"] == given["seed"]
 
 
 def check_exact_moments(found: Scraps, given: dict[str, Any]) -> None:
@@ -160,11 +151,45 @@ def check_explore(found: Scraps, given: dict[str, Any]) -> None:
     assert found.glued["rho_c learned"] < found.glued["rho_c unlearned"]
 
 
+def positive_roots(N: Norms, a: float, rho: float) -> int:
+    """The number of positive equilibria of Eq. 7 by NumPy, away from double roots."""
+    scale = N.N_Phi * N.N_Psi
+    roots = np.roots([-2 / (scale * N.N_Psi**2), 0, 0, -N.N_x / N.N_Psi**2, 1 / scale, -rho * a])
+    return int(np.sum((roots.real > 0) & (np.abs(roots.imag) < 1e-9)))
+
+
+def check_cosine_dynamics(found: Scraps, given: dict[str, Any]) -> None:
+    """The two numbers of these parameters, and the regime that NumPy's roots give."""
+    N = Norms(given["N_Phi"], 1.0, given["N_x"])
+    assert found.glued["theta"] == pytest.approx(N.N_x * N.N_Phi)
+    assert found.glued["r"] == pytest.approx(2.0 * given["rho"] * N.N_Phi)
+    assert found.glued["regime"] == {0: "Collapse", 2: "Acute"}[positive_roots(N, 2.0, given["rho"])]
+    assert found.glued["different"] == 0 and found.glued["lowest"] < 0
+
+
+def check_regimes(found: Scraps, given: dict[str, Any]) -> None:
+    """The boundary of the regimes, against the roots that NumPy finds beside it; starts that end as predicted."""
+    N, rho_c = Norms(given["N_Phi"], 1.0, given["N_x"]), found.glued["rho_c"]
+    assert (positive_roots(N, 2.0, 0.999 * rho_c), positive_roots(N, 2.0, 1.001 * rho_c)) == (2, 0)
+    assert found.glued["regime"] == ("Acute" if given["rho"] < rho_c else "Collapse")
+    assert found.glued["fold gap"] < 1e-12 and found.glued["scale gap"] < 1e-12
+    assert found.glued["ends at"] == pytest.approx(found.glued["w_up"], rel=1e-3)
+    assert found.glued["extinct"] == 2 and found.glued["end gap"] < 1e-3
+    assert found.glued["exact 0.0"] < found.glued["counted 0.0"] < found.glued["frozen 0.0"]
+
+
+def check_l2_dynamics(found: Scraps, given: dict[str, Any]) -> None:
+    """The threshold of this sigma2; with the L2 loss next to nothing is left, with the cosine loss much."""
+    assert found.glued["threshold"] == pytest.approx(1 / (4 * (1 + given["sigma2"])))
+    assert found.glued["l2 left"] < 1e-3 < 0.03 < found.glued["cosine left"]
+    assert found.glued["below top"] == pytest.approx(found.glued["below w_up"], rel=0.3)
+
+
 CASES: dict[str, Case] = {
     "intro": Case({"rho": 0.5, "sigma2": 0.5, "seed": 3}, ("rho", -1), check_intro),
     "model": Case({"h": 8, "d": 24, "sigma2": 2.0, "rho": 0.01, "seed": 5}, ("sigma2", 0), check_model),
     "gradient_flow": Case({"rho": 0.8, "h": 7, "seed": 2}, ("h", 0), check_gradient_flow),
-    "eigenvalues": Case({"rho": 0.05, "N_Phi": 2.0, "N_x": 0.5, "seed": 4}, ("N_x", 1.5), check_eigenvalues),
+    "eigenvalues": Case({"seed": 4}, ("seed", -1), check_eigenvalues),
     # Concentration
     # From matrices to eigenvalues
     "exact_moments": Case({"h": 12, "rho": 0.01, "s_end": 400.0, "seed": 2}, ("s_end", 0), check_exact_moments),
@@ -174,6 +199,9 @@ CASES: dict[str, Case] = {
     "explore": Case(
         {"N_Phi": 2.0, "N_Psi": 3.0, "N_x": 0.4, "rho": 0.03, "sigma2": 0.5}, ("N_x", 1.5), check_explore
     ),
+    "cosine_dynamics": Case({"rho": 0.05, "N_Phi": 2.0, "N_x": 0.5, "seed": 4}, ("N_x", 1.5), check_cosine_dynamics),
+    "regimes": Case({"rho": 0.05, "N_Phi": 2.0, "N_x": 0.5, "seed": 4}, ("N_Psi", 0), check_regimes),
+    "l2_dynamics": Case({"sigma2": 0.5, "N_Phi": 2.0, "seed": 4}, ("sigma2", -1), check_l2_dynamics),
     # Where the flow goes
     "survivors": Case({"h": 10, "rho": 0.05, "seed": 3}, ("h", 2.5), check_survivors),
     "first_run": Case(

@@ -44,6 +44,7 @@ STATEMENTS: tuple[Claim, ...] = (
             the only stable equilibrium; as $N_\Phi$ and $N_\Psi$ fall, a positive stable equilibrium appears.
             """),
         restored="exact",
+        chapter="regimes",
         uses=("eq-7", "regime-collapse", "regime-acute"),
     ),
     Claim(
@@ -111,6 +112,7 @@ STATEMENTS: tuple[Claim, ...] = (
             In practice BYOL and SimSiam collapse at once when the cosine loss (2) is replaced by the L2 loss (1).
             """),
         restored="guess",
+        chapter="l2_dynamics",
         collapse=("complete",),
         uses=("eq-1",),
     ),
@@ -468,7 +470,7 @@ STATEMENTS: tuple[Claim, ...] = (
             one, and there are two to four in all.
             """),
         restored="exact",
-        chapter="eigenvalues",
+        chapter="cosine_dynamics",
         uses=("eq-5", "eq-6"),
     ),
     Claim(
@@ -482,6 +484,7 @@ STATEMENTS: tuple[Claim, ...] = (
             plot to plot the number of equilibria changes between two and four.
             """),
         restored="guess",
+        chapter="cosine_dynamics",
         uses=("eq-7",),
     ),
     Claim(
@@ -496,6 +499,7 @@ STATEMENTS: tuple[Claim, ...] = (
             approaches Stable.
             """),
         restored="exact",
+        chapter="regimes",
         collapse=("complete",),
         uses=("regime-collapse", "regime-acute", "regime-stable"),
     ),
@@ -511,6 +515,7 @@ STATEMENTS: tuple[Claim, ...] = (
             $N_\Phi$ and $N_\Psi$, and (7) passes into the other two regimes.
             """),
         restored="exact",
+        chapter="regimes",
         uses=("eq-7",),
     ),
     Claim(
@@ -527,6 +532,7 @@ STATEMENTS: tuple[Claim, ...] = (
             $w_\blacktriangledown^{(+)}$ tends to $0$, and one below $w_\blacktriangledown^{(-)}$ diverges to $-\infty$.
             """),
         restored="exact",
+        chapter="regimes",
         uses=("eq-7",),
     ),
     Claim(
@@ -542,6 +548,7 @@ STATEMENTS: tuple[Claim, ...] = (
             $w_\blacktriangle^{(+)}$ unless it starts below $w_\blacktriangledown^{(-)}$.
             """),
         restored="exact",
+        chapter="regimes",
         uses=("eq-7",),
     ),
     Claim(
@@ -555,6 +562,7 @@ STATEMENTS: tuple[Claim, ...] = (
             as $N_\Phi,N_\Psi\to0$. It is nearly attained at realistic parameter values.
             """),
         restored="constants",
+        chapter="regimes",
         uses=("eq-7", "regime-stable"),
     ),
     Claim(
@@ -568,6 +576,7 @@ STATEMENTS: tuple[Claim, ...] = (
             unstable equilibrium of (7), so hardly any of them diverges to $-\infty$.
             """),
         restored="constants",
+        chapter="regimes",
         uses=("assumption-4", "eq-7"),
     ),
     Claim(
@@ -581,6 +590,7 @@ STATEMENTS: tuple[Claim, ...] = (
             $w_\blacktriangledown^{(-)}$.
             """),
         restored="guess",
+        chapter="regimes",
         uses=("assumption-4", "initial-above-root"),
     ),
     Claim(
@@ -617,6 +627,7 @@ STATEMENTS: tuple[Claim, ...] = (
             $$
             """),
         restored="exact",
+        chapter="l2_dynamics",
         uses=("eq-1", "assumption-1", "assumption-2", "assumption-5"),
     ),
     Claim(
@@ -634,6 +645,7 @@ STATEMENTS: tuple[Claim, ...] = (
             $$
             """),
         restored="exact",
+        chapter="l2_dynamics",
         collapse=("complete",),
         uses=("eq-8",),
     ),
@@ -648,6 +660,7 @@ STATEMENTS: tuple[Claim, ...] = (
             (7) depend also on $N_\Phi$, $N_\Psi$ and $N_\times$, and these bring about a saddle-node bifurcation.
             """),
         restored="exact",
+        chapter="l2_dynamics",
         uses=("eq-7", "eq-8"),
     ),
     Claim(
@@ -661,6 +674,7 @@ STATEMENTS: tuple[Claim, ...] = (
             grows.
             """),
         restored="guess",
+        chapter="l2_dynamics",
         uses=("eq-8", "l2-collapses"),
     ),
     # ---------------------------------------------------------------------------------------------------- Section 5.4
@@ -1285,6 +1299,7 @@ STATEMENTS: tuple[Claim, ...] = (
             (Acute), for large $\rho$ two (Collapse).
             """),
         restored="exact",
+        chapter="cosine_dynamics",
         collapse=("complete",),
         uses=("eq-7",),
     ),
@@ -1299,6 +1314,7 @@ STATEMENTS: tuple[Claim, ...] = (
             regime (left), four times in the Acute regime (centre), and the Stable limit (right).
             """),
         restored="guess",
+        chapter="regimes",
         collapse=("complete",),
         uses=("appendix-c",),
     ),
@@ -1730,7 +1746,7 @@ STATEMENTS: tuple[Claim, ...] = (
             stabilities from left to right are unstable, stable, unstable, stable.
             """),
         restored="exact",
-        chapter="eigenvalues",
+        chapter="regimes",
         uses=("eq-7",),
         nearest=(
             "{cite:t}`bao2023` reads the regimes from plots and finds the roots at $\\rho=0$, $N_\\times=0$ (Section "
@@ -1945,5 +1961,130 @@ STATEMENTS: tuple[Claim, ...] = (
             "offset share is not constant."
         ),
         new="The offset in units of the feature norm is a constant of motion, so the start is not forgotten.",
+    ),
+    Claim(
+        id="beyond-two-numbers",
+        kind="beyond",
+        name="Two numbers",
+        title="five parameters of Eq. 7 act through two numbers",
+        place="not in the paper",
+        statement=_text(r"""
+            With $w=\sqrt{N_\Psi}\,y$, $\theta=N_\times N_\Phi/\sqrt{N_\Psi}$ and
+            $r=\rho(1+\sigma^2)N_\Phi\sqrt{N_\Psi}$, (7) reads
+
+            $$
+            \frac{\dot w}{w}=\frac{1}{(1+\sigma^2)N_\Phi\sqrt{N_\Psi}}\big(-2y^5-\theta y^2+y-r\big).
+            $$
+
+            So number, order and stability of the equilibria depend on $(\theta,r)$ alone. Multiplying $\Phi$ and $W$ by
+            $c$ leaves $\theta$ as it is and multiplies $r$ by $c^2$.
+            """),
+        restored="exact",
+        chapter="cosine_dynamics",
+        uses=("eq-7",),
+        nearest=(
+            "Eq. 7 of {cite:t}`bao2023`; making an equation dimensionless is textbook practice {cite:p}`strogatz2015`."
+        ),
+        new="The two numbers, and that the size of the weights moves one of them only.",
+    ),
+    Claim(
+        id="beyond-discriminant",
+        kind="beyond",
+        name="Discriminant curve",
+        title="the boundary of the regimes as one polynomial",
+        place="not in the paper",
+        statement=_text(r"""
+            For $r>0$, (7) is in the Acute regime, on the fold or in the Collapse regime as
+
+            $$
+            D(\theta,r)=12500\,r^4-4500\,r^2\theta^2+108\,r\,\theta^5+3200\,r\,\theta-27\,\theta^4-512
+            $$
+
+            is negative, zero or positive, with one exception: $D$ vanishes too at the single point
+            $\theta=\frac54n^3$, $r=\frac9{32}n^5$ with $n^4=\frac{32}{15}$, deep in the Collapse regime, where two
+            complex pairs of roots coincide. No rational parameters of (7) lie on it. The fold is
+            $r_c(\theta)\sim\frac1{4\theta}$ as $\theta\to\infty$ and $r_c(\theta)\sim3(-\theta/5)^{5/3}$ as
+            $\theta\to-\infty$.
+            """),
+        restored="exact",
+        chapter="regimes",
+        collapse=("complete",),
+        uses=("beyond-two-numbers", "beyond-saddle-node"),
+        nearest=(
+            "{cite:t}`bao2023` finds the border on plots (Appendix C); that multiple roots are zeros of a discriminant "
+            "is classical."
+        ),
+        new="The polynomial, which decides the regime without finding a root, its ends and its isolated zero.",
+    ),
+    Claim(
+        id="beyond-fold-law",
+        kind="beyond",
+        name="Fold",
+        title="the saddle-node is never degenerate",
+        place="not in the paper",
+        statement=_text(r"""
+            At the double root $w_*>0$ of (7), with $\kappa=1/((1+\sigma^2)N_\Phi N_\Psi)$,
+
+            $$
+            \frac{\partial^2\dot w}{\partial w^2}=-\kappa\Big(1+\frac{30w_*^4}{N_\Psi^2}\Big)<0,\qquad
+            \frac{\partial\dot w}{\partial\rho}=-w_*\ne0,
+            $$
+
+            so that just below $\rho_c$ the two equilibria lie at
+
+            $$
+            w_*\pm\sqrt{\frac{2w_*(\rho_c-\rho)}{\kappa(1+30w_*^4/N_\Psi^2)}}\,.
+            $$
+            """),
+        restored="exact",
+        chapter="regimes",
+        uses=("beyond-saddle-node",),
+        nearest="The normal form of a saddle-node is textbook material {cite:p}`strogatz2015`.",
+        new="Its coefficients for (7), and that they vanish nowhere on the curve.",
+    ),
+    Claim(
+        id="beyond-bath",
+        kind="beyond",
+        name="Mode in a bath",
+        title="one mode among infinitely many others, exactly",
+        place="not in the paper",
+        statement=_text(r"""
+            Let infinitely many modes of vanishing share have the norms $N_\Phi,N_\Psi$ and the overlap $N_\times$, and
+            add one mode $(w,\varphi)$ with $\varphi=w^2$. With $a=1+\sigma^2$ and $x,x'$ normal of variance $a$ and
+            covariance 1, its exact velocity is
+
+            $$
+            w\,\dot w=\E\left[\frac{w^3xx'}{UV}
+            -\frac{(N_\times N_\Phi N_\Psi+w^3xx')\,w^4x^2}{U^3V}\right]-\rho\,w^2,
+            $$
+
+            with $U^2=aN_\Psi^2+w^4x^2$ and $V^2=aN_\Phi^2+w^2x'^2$. Among $k$ others of like size the velocity
+            differs from this limit by $O(1/k)$.
+            """),
+        restored="exact",
+        chapter="regimes",
+        uses=("beyond-exact-moments", "lemma-4"),
+        nearest="Eq. 7 of {cite:t}`bao2023`, which holds the norms fixed and takes the share of the mode to be small.",
+        new="The share of the mode itself, in the norms and in the moments, without approximation.",
+    ),
+    Claim(
+        id="beyond-bath-folds",
+        kind="beyond",
+        name="Real branches",
+        title="which branches of Eq. 7 an exact mode keeps",
+        place="not in the paper",
+        statement=_text(r"""
+            Let $N_\Phi=N_\Psi=1$ for the bath and $\sigma^2=1$. For every $N_\times$ the exact mode has two positive
+            equilibria below a fold and none above it. Its fold lies lower than that of the same closure with the mode
+            counted in the norms, which lies lower than that of (7). For $N_\times\ge0$ no negative equilibrium is
+            found; for $N_\times<0$ and small $\rho$ there are two, the outer one stable, and none of them runs away.
+            """),
+        restored="exact",
+        chapter="regimes",
+        uses=("beyond-bath", "beyond-saddle-node"),
+        nearest=(
+            "The equilibria of Eq. 7 of {cite:t}`bao2023`, which has one negative equilibrium at every $N_\\times$."
+        ),
+        new="The exact branches, and how much of the gap comes from the norms and how much from the moments.",
     ),
 )

@@ -50,9 +50,9 @@
     if (s.loss === "L2") {
       const a = 1 + s.sigma2;
       if (where === "above") return [zero];
-      if (where === "at") return [zero, point(1 / (2 * a), "w_plus", "semi-stable", 2)];
+      if (where === "at") return [zero, point(1 / (2 * a), "w_up", "semi-stable", 2)];
       const root = Math.sqrt(1 - 4 * a * s.rho);
-      return [zero, point(2 * s.rho / (1 + root), "w_minus", "unstable"), point((1 + root) / (2 * a), "w_plus", "stable")];
+      return [zero, point(2 * s.rho / (1 + root), "w_down_plus", "unstable"), point((1 + root) / (2 * a), "w_up", "stable")];
     }
     const [theta, r] = scaled(s), unit = Math.sqrt(s.N_Psi), y = fold(theta)[0];
     const p = (x) => -2 * x ** 5 - theta * x ** 2 + x - r, mirrored = (x) => -p(-x);
@@ -91,8 +91,8 @@
       const name = {above: "L2, above the threshold", at: "L2, at the threshold", below: "L2, below the threshold"}[where];
       const text = {
         above: () => "One equilibrium: every eigenvalue tends to 0.",
-        at: () => `Two equilibria: above ${at.w_plus} an eigenvalue tends to ${at.w_plus}, below it to 0.`,
-        below: () => `Three equilibria: above ${at.w_minus} an eigenvalue tends to ${at.w_plus}, below it to 0.`,
+        at: () => `Two equilibria: above ${at.w_up} an eigenvalue tends to ${at.w_up}, below it to 0.`,
+        below: () => `Three equilibria: above ${at.w_down_plus} an eigenvalue tends to ${at.w_up}, below it to 0.`,
       }[where]();
       return [name, text + ending];
     }

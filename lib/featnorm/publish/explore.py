@@ -18,7 +18,16 @@ import numpy as np
 
 from featnorm._validate import between, one_of, positive
 from featnorm.eigen_flow import parabola_velocity
-from featnorm.equilibria import FOLD_TOLERANCE, critical_rho, equilibria, fold, l2_velocity, scaled
+from featnorm.equilibria import (
+    FOLD_TOLERANCE,
+    critical_rho,
+    equilibria,
+    fold,
+    l2_critical_rho,
+    l2_equilibria,
+    l2_velocity,
+    scaled,
+)
 from featnorm.provenance import commit
 from featnorm.setting import Norms, Setting
 
@@ -81,7 +90,7 @@ class State:
     @property
     def critical(self) -> float:
         """The weight decay at which the two positive equilibria meet; under the L2 loss it contains no norm."""
-        return 0.25 / self.setting.a if self.loss == "L2" else critical_rho(self.norms, self.setting)
+        return l2_critical_rho(self.setting) if self.loss == "L2" else critical_rho(self.norms, self.setting)
 
     @property
     def side(self) -> Literal["above", "at", "below"]:
@@ -91,19 +100,8 @@ class State:
 
     def points(self) -> tuple[tuple[float, str, str], ...]:
         """Every equilibrium as (w, name, stability), in increasing order."""
-        if self.loss == "cosine":
-            return tuple((e.w, e.name, e.stability) for e in equilibria(self.norms, self.setting))
-        zero, a = (0.0, "zero", "stable"), self.setting.a
-        if self.side == "above":
-            return (zero,)
-        if self.side == "at":
-            return zero, (0.5 / a, "w_plus", "semi-stable")
-        root = float(np.sqrt(1.0 - 4.0 * a * self.rho))
-        return (
-            zero,
-            (2.0 * self.rho / (1.0 + root), "w_minus", "unstable"),
-            ((1.0 + root) / (2.0 * a), "w_plus", "stable"),
-        )
+        found = l2_equilibria(self.setting) if self.loss == "L2" else equilibria(self.norms, self.setting)
+        return tuple((e.w, e.name, e.stability) for e in found)
 
     def velocity(self, w: np.ndarray) -> np.ndarray:
         """dw/dt by Eq. 7 or Eq. 8."""
@@ -153,11 +151,11 @@ def words(state: State) -> tuple[str, str]:
         name = {"above": "L2, above the threshold", "at": "L2, at the threshold", "below": "L2, below the threshold"}[
             side
         ]
-        high = at.get("w_plus")
+        high = at.get("w_up")
         text = {
             "above": "One equilibrium: every eigenvalue tends to 0.",
             "at": f"Two equilibria: above {high} an eigenvalue tends to {high}, below it to 0.",
-            "below": f"Three equilibria: above {at.get('w_minus')} an eigenvalue tends to {high}, below it to 0.",
+            "below": f"Three equilibria: above {at.get('w_down_plus')} an eigenvalue tends to {high}, below it to 0.",
         }[side]
         return name, f"{text}{ending}, in which no norm appears."
     low, middle, high = (at.get(key) for key in ("w_down_minus", "w_down_plus", "w_up"))
