@@ -299,3 +299,18 @@ def test_both_themes_have_contrast(opened, theme, loss):
               (".fe-mark circle", "stroke"), (".fe-converges", "stroke"), (".fe-arrow", "fill")]  # fmt: skip
     assert min(page.evaluate(CONTRAST, letters)) >= 4.5
     assert min(page.evaluate(CONTRAST, shapes)) >= 3.0
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_figure_of_the_built_page_moves_and_follows_the_theme(browser, html, theme):
+    context = browser.new_context(offline=True, color_scheme=theme, viewport={"width": 390, "height": 844})
+    try:
+        page = context.new_page()
+        page.goto((html / "book" / "explore.html").as_uri())
+        assert page.evaluate("document.documentElement.dataset.theme") == theme
+        assert shown(page)[0] == "Acute"
+        page.locator("input[name=explore-rho]").fill("0.5")
+        assert shown(page) == ("Collapse", 2)
+        assert min(page.evaluate(CONTRAST, [("svg.fe-plane text", "fill"), (".fe-text", "color")])) >= 4.5
+    finally:
+        context.close()
