@@ -109,6 +109,19 @@ def check_first_run(found: Scraps, given: dict[str, Any]) -> None:
 # --- Concentration
 
 
+def check_subweibull(found: Scraps, given: dict[str, Any]) -> None:
+    """Two indicators of this exponent, whose quotient has a closed form, and the bounds above it."""
+    beta = given["beta"]
+    two = (np.log(3) / np.log(2)) ** (1 / beta) / 2
+    assert found.glued["two indicators"] == pytest.approx(two, rel=1e-12)
+    assert two <= found.glued["best lower"] <= found.glued["any n"] <= found.glued["by moments"]
+    assert found.glued["iterated"] == pytest.approx(1000 ** (1 / beta - 1))
+    assert found.glued["gaussian 2"] == pytest.approx(np.sqrt(8 / 3), rel=1e-11)
+    assert found.glued["coverage fooled"] < 0.5 < found.glued["coverage worst"]
+    assert 0 < found.glued["closest"] < 1
+    assert found.claims["proposition-4"]["evidence"]["seed"] == given["seed"]
+
+
 # --- From matrices to eigenvalues
 
 
@@ -191,6 +204,7 @@ CASES: dict[str, Case] = {
     "gradient_flow": Case({"rho": 0.8, "h": 7, "seed": 2}, ("h", 0), check_gradient_flow),
     "eigenvalues": Case({"seed": 4}, ("seed", -1), check_eigenvalues),
     # Concentration
+    "subweibull": Case({"beta": 0.6, "n": 20, "samples": 2000, "seed": 3}, ("beta", 0), check_subweibull),
     # From matrices to eigenvalues
     "exact_moments": Case({"h": 12, "rho": 0.01, "s_end": 400.0, "seed": 2}, ("s_end", 0), check_exact_moments),
     # Equilibria at frozen norms

@@ -736,6 +736,7 @@ STATEMENTS: tuple[Claim, ...] = (
             is finite; $\beta=2$ gives the sub-Gaussian and $\beta=1$ the sub-exponential variables.
             """),
         restored="exact",
+        chapter="subweibull",
     ),
     Claim(
         id="proposition-3",
@@ -756,6 +757,7 @@ STATEMENTS: tuple[Claim, ...] = (
             $$
             """),
         restored="exact",
+        chapter="subweibull",
         uses=("definition-1",),
     ),
     Claim(
@@ -775,6 +777,7 @@ STATEMENTS: tuple[Claim, ...] = (
             where $C_\beta=1$ for $\beta\ge1$ and $C_\beta\le2^{1/\beta-1}$ for $\beta<1$.
             """),
         restored="exact",
+        chapter="subweibull",
         uses=("definition-1",),
     ),
     Claim(
@@ -793,6 +796,7 @@ STATEMENTS: tuple[Claim, ...] = (
             $$
             """),
         restored="exact",
+        chapter="subweibull",
         uses=("definition-1",),
     ),
     Claim(
@@ -1868,6 +1872,60 @@ STATEMENTS: tuple[Claim, ...] = (
         ),
     ),
     # ----------------------------------------------------------------------- beyond the paper: concentration and growth
+    Claim(
+        id="beyond-sharp-equivalence",
+        kind="beyond",
+        name="Sharp factors",
+        title="the factors of Proposition 3, and variables that attain them",
+        place="not in the paper",
+        statement=_text(r"""
+            Let $K_1,K_2,K_3$ be the smallest constants in the three conditions of Proposition 3. For every $X$ and
+            every $\beta>0$
+
+            $$
+            K_1\le K_3\le\lambda^{1/\beta}K_1,\qquad
+            K_2\le M_\beta K_3,\qquad M_\beta=\max_{y\ge\log2}\frac{y^{1/\beta}}{e^y-1},
+            $$
+
+            where $\lambda$ is the root of $2^{1/\lambda}\lambda=2(\lambda-1)$. For $\beta\ge1$ also
+            $K_3\le(2\sqrt e\,\beta)^{1/\beta}K_2$. None of the four factors can be made smaller.
+            """),
+        restored="exact",
+        chapter="subweibull",
+        uses=("definition-1", "proposition-3"),
+        nearest=(
+            r"{cite:t}`vladimirova2020` and, for $\beta=1$ and $2$, {cite:t}`vershynin2018` prove the equivalence "
+            "without numbers."
+        ),
+        new="The factors, and for each of them a variable that attains it.",
+    ),
+    Claim(
+        id="beyond-many-summands",
+        kind="beyond",
+        name="Many summands",
+        title="below exponent one, a constant that serves sums of any length",
+        place="not in the paper",
+        statement=_text(r"""
+            Let $0<\beta<1$, let $\phi(x)=\exp(x^\beta)-1$, and let $\tilde\phi$ be the largest convex function below
+            it. Let $c_\beta$ be the smallest $c$ such that for some $m$ and all $x\ge0$
+            $\phi(x/c)\le1+m\big(\tilde\phi(x)-1\big)$. Then for every $n$ and all $X_1,\dots,X_n$, dependent or not,
+
+            $$
+            \norm{X_1+\dots+X_n}_{\psi_\beta}\le c_\beta\big(\norm{X_1}_{\psi_\beta}+\dots+\norm{X_n}_{\psi_\beta}\big).
+            $$
+
+            For $\beta\le1/2$ it is $c_\beta=M_\beta(\log2)^{-1/\beta}$, with $M_\beta$ as in
+            {ref}`beyond-sharp-equivalence`, and no smaller constant serves every $n$.
+            """),
+        restored="exact",
+        chapter="subweibull",
+        uses=("proposition-4", "beyond-sharp-equivalence"),
+        nearest=(
+            r"That for $\beta<1$ the norm obeys the triangle inequality only up to a constant is well known; see "
+            "{cite:t}`kuchibhotla2022`."
+        ),
+        new=r"The constant from the convex minorant, and that for $\beta\le1/2$ it cannot be improved.",
+    ),
     # --------------------------------------------------------------------------------- beyond the paper: the exact flow
     # --------------------------------------------------------------------------------- beyond the paper: the commutator
     # -------------------------------------------------------------------------------------- beyond the paper: relatives
