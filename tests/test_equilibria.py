@@ -10,9 +10,19 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 
-from featnorm.claims.eigenvalues import positive_roots_exactly
 from featnorm.eigen_flow import parabola_velocity
-from featnorm.equilibria import FOLD_TOLERANCE, critical_rho, equilibria, fold, intervals, l2_velocity, regime, scaled
+from featnorm.equilibria import (
+    FOLD_TOLERANCE,
+    critical_rho,
+    equilibria,
+    fold,
+    intervals,
+    l2_velocity,
+    rational_field,
+    regime,
+    scaled,
+    sturm_counts,
+)
 from featnorm.matrix_flow import l2_field_expected
 from featnorm.setting import Norms, Setting
 
@@ -119,7 +129,7 @@ def test_against_exact_counts(N, sigma2, log_gap, side):
     assume(gap > -1)
     setting = at_ratio(N, sigma2, 1 + gap)
     positive = sum(e.w > 0 for e in equilibria(N, setting))
-    assert positive == positive_roots_exactly(N, setting) == (2 if side < 0 else 0)
+    assert positive == sturm_counts(rational_field(N, setting))[1] == (2 if side < 0 else 0)
 
 
 @FEW

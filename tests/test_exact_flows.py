@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 
 from featnorm import surveys
-from featnorm.claims.eigenvalues import positive_roots_exactly
 from featnorm.eigen_flow import integrate, rate, second_order_rate, terminal_state, velocity, water_level
+from featnorm.equilibria import rational_field, sturm_counts
 from featnorm.matrix_flow import H_closure, clock, gradient_flow, population_flow, unclock
 from featnorm.normalized_moments import cosine_field_expected, diagonal_moments
 from featnorm.setting import Norms, Setting, initialize, norms, views
@@ -208,8 +208,8 @@ def test_survey_of_assumption_4_ends_keeps_what_the_flow_conserves(monkeypatch):
 
 def test_exact_root_count_of_known_polynomials():
     setting = Setting(h=1, d=1, sigma2=1.0, rho=0.1)
-    assert positive_roots_exactly(Norms(1, 1, 0), setting) == 2
-    assert positive_roots_exactly(Norms(1, 1, 0), setting.with_(rho=0.5)) == 0
+    assert sturm_counts(rational_field(Norms(1, 1, 0), setting))[1] == 2
+    assert sturm_counts(rational_field(Norms(1, 1, 0), setting.with_(rho=0.5)))[1] == 0
 
 
 def test_diagonal_moments_and_population_norms_are_consistent():

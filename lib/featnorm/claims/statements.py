@@ -46,6 +46,7 @@ STATEMENTS: tuple[Claim, ...] = (
             the only stable equilibrium; as $N_\Phi$ and $N_\Psi$ fall, a positive stable equilibrium appears.
             """),
         restored="exact",
+        chapter="regimes",
         uses=("eq-7", "regime-collapse", "regime-acute"),
     ),
     Claim(
@@ -113,6 +114,7 @@ STATEMENTS: tuple[Claim, ...] = (
             In practice BYOL and SimSiam collapse at once when the cosine loss (2) is replaced by the L2 loss (1).
             """),
         restored="guess",
+        chapter="l2_dynamics",
         collapse=("complete",),
         uses=("eq-1",),
     ),
@@ -439,7 +441,7 @@ STATEMENTS: tuple[Claim, ...] = (
             $$
             """),
         restored="exact",
-        chapter="eigenvalues",
+        chapter="parabola",
         uses=("eq-5",),
     ),
     Claim(
@@ -453,6 +455,7 @@ STATEMENTS: tuple[Claim, ...] = (
             faster than $N_\Phi$, $N_\Psi$ and $N_\times$ drift, so the modes can be taken to lie on the parabola.
             """),
         restored="exact",
+        chapter="parabola",
         uses=("eq-6",),
     ),
     Claim(
@@ -474,7 +477,7 @@ STATEMENTS: tuple[Claim, ...] = (
             one, and there are two to four in all.
             """),
         restored="exact",
-        chapter="eigenvalues",
+        chapter="cosine_dynamics",
         uses=("eq-5", "eq-6"),
     ),
     Claim(
@@ -488,6 +491,7 @@ STATEMENTS: tuple[Claim, ...] = (
             plot to plot the number of equilibria changes between two and four.
             """),
         restored="guess",
+        chapter="cosine_dynamics",
         uses=("eq-7",),
     ),
     Claim(
@@ -502,6 +506,7 @@ STATEMENTS: tuple[Claim, ...] = (
             approaches Stable.
             """),
         restored="exact",
+        chapter="regimes",
         collapse=("complete",),
         uses=("regime-collapse", "regime-acute", "regime-stable"),
     ),
@@ -517,6 +522,7 @@ STATEMENTS: tuple[Claim, ...] = (
             $N_\Phi$ and $N_\Psi$, and (7) passes into the other two regimes.
             """),
         restored="exact",
+        chapter="regimes",
         uses=("eq-7",),
     ),
     Claim(
@@ -533,6 +539,7 @@ STATEMENTS: tuple[Claim, ...] = (
             $w_\blacktriangledown^{(+)}$ tends to $0$, and one below $w_\blacktriangledown^{(-)}$ diverges to $-\infty$.
             """),
         restored="exact",
+        chapter="regimes",
         uses=("eq-7",),
     ),
     Claim(
@@ -548,6 +555,7 @@ STATEMENTS: tuple[Claim, ...] = (
             $w_\blacktriangle^{(+)}$ unless it starts below $w_\blacktriangledown^{(-)}$.
             """),
         restored="exact",
+        chapter="regimes",
         uses=("eq-7",),
     ),
     Claim(
@@ -561,6 +569,7 @@ STATEMENTS: tuple[Claim, ...] = (
             as $N_\Phi,N_\Psi\to0$. It is nearly attained at realistic parameter values.
             """),
         restored="constants",
+        chapter="regimes",
         uses=("eq-7", "regime-stable"),
     ),
     Claim(
@@ -574,6 +583,7 @@ STATEMENTS: tuple[Claim, ...] = (
             unstable equilibrium of (7), so hardly any of them diverges to $-\infty$.
             """),
         restored="constants",
+        chapter="regimes",
         uses=("assumption-4", "eq-7"),
     ),
     Claim(
@@ -587,6 +597,7 @@ STATEMENTS: tuple[Claim, ...] = (
             $w_\blacktriangledown^{(-)}$.
             """),
         restored="guess",
+        chapter="regimes",
         uses=("assumption-4", "initial-above-root"),
     ),
     Claim(
@@ -598,9 +609,13 @@ STATEMENTS: tuple[Claim, ...] = (
         statement=_text(r"""
             For every $\rho$, however large, the eigenvalue dynamics of the cosine loss ends at a stable equilibrium
             $w_\blacktriangle^{(+)}>0$ of (7) instead of collapsing to zero, even if it starts in the Collapse regime.
+            Read in relative size: agreement and effective rank end where they would end without weight decay, so no
+            dimensional or functional collapse is caused by any $\rho$. Read in absolute size: $\norm W_F$ stays away
+            from zero.
             """),
         restored="exact",
-        collapse=("complete",),
+        chapter="moving_norms",
+        collapse=("complete", "dimensional", "functional"),
         uses=("regime-collapse", "regime-acute", "regime-stable", "initial-above-root"),
     ),
     # ---------------------------------------------------------------------------------------------------- Section 5.3
@@ -619,6 +634,7 @@ STATEMENTS: tuple[Claim, ...] = (
             $$
             """),
         restored="exact",
+        chapter="l2_dynamics",
         uses=("eq-1", "assumption-1", "assumption-2", "assumption-5"),
     ),
     Claim(
@@ -636,6 +652,7 @@ STATEMENTS: tuple[Claim, ...] = (
             $$
             """),
         restored="exact",
+        chapter="l2_dynamics",
         collapse=("complete",),
         uses=("eq-8",),
     ),
@@ -650,6 +667,7 @@ STATEMENTS: tuple[Claim, ...] = (
             (7) depend also on $N_\Phi$, $N_\Psi$ and $N_\times$, and these bring about a saddle-node bifurcation.
             """),
         restored="exact",
+        chapter="l2_dynamics",
         uses=("eq-7", "eq-8"),
     ),
     Claim(
@@ -663,6 +681,7 @@ STATEMENTS: tuple[Claim, ...] = (
             grows.
             """),
         restored="guess",
+        chapter="l2_dynamics",
         uses=("eq-8", "l2-collapses"),
     ),
     # ---------------------------------------------------------------------------------------------------- Section 5.4
@@ -1341,6 +1360,7 @@ STATEMENTS: tuple[Claim, ...] = (
             (Acute), for large $\rho$ two (Collapse).
             """),
         restored="exact",
+        chapter="cosine_dynamics",
         collapse=("complete",),
         uses=("eq-7",),
     ),
@@ -1355,6 +1375,7 @@ STATEMENTS: tuple[Claim, ...] = (
             regime (left), four times in the Acute regime (centre), and the Stable limit (right).
             """),
         restored="guess",
+        chapter="regimes",
         collapse=("complete",),
         uses=("appendix-c",),
     ),
@@ -1786,7 +1807,7 @@ STATEMENTS: tuple[Claim, ...] = (
             stabilities from left to right are unstable, stable, unstable, stable.
             """),
         restored="exact",
-        chapter="eigenvalues",
+        chapter="regimes",
         uses=("eq-7",),
         nearest=(
             "{cite:t}`bao2023` reads the regimes from plots and finds the roots at $\\rho=0$, $N_\\times=0$ (Section "
@@ -2319,4 +2340,219 @@ STATEMENTS: tuple[Claim, ...] = (
     ),
     # -------------------------------------------------------------------------------------- beyond the paper: relatives
     # ------------------------------------------------------------------------------------- beyond the paper: equilibria
+    Claim(
+        id="beyond-regime-clock",
+        kind="beyond",
+        name="Regime clock",
+        title="one function of the clock decides the regime for every weight decay",
+        place="not in the paper",
+        statement=_text(r"""
+            Along the flow (3) of the cosine loss from one start, let $g(s)$ be the critical weight decay of
+            {ref}`beyond-saddle-node` at the norms of the flow without decay at time $s$. With weight decay $\rho>0$ and
+            $s(t)=(e^{2\rho t}-1)/(2\rho)$ the critical value at time $t$ is
+
+            $$
+            \rho_c(t)=e^{2\rho t}g(s(t)).
+            $$
+
+            So the regime of (7) at time $t$ is Acute if and only if
+
+            $$
+            \frac1\rho>f(s(t)),\qquad f(s)=\frac1{g(s)}-2s.
+            $$
+
+            If $1/\rho>\max f$ the regime is Acute at all times. If $f(0)<1/\rho<\max f$ it starts as Acute, learning
+            takes it into Collapse, and it comes back. If $1/\rho<f(0)$ it starts as Collapse.
+            """),
+        restored="exact",
+        chapter="moving_norms",
+        collapse=("complete",),
+        uses=("beyond-saddle-node", "beyond-clock"),
+        nearest="Section 5.2 of {cite:t}`bao2023`: the regime at frozen norms, and that shrinking norms change it.",
+        new="How the regime moves when the norms move by themselves, for all weight decays at once.",
+    ),
+    Claim(
+        id="beyond-passing-time",
+        kind="beyond",
+        name="Passing time",
+        title="when the flow passes from Collapse to Acute",
+        place="not in the paper",
+        statement=_text(r"""
+            Let $\rho>0$, and let $\rho_{\min}$ be the critical weight decay of (7) at $N_\times=1$,
+            $N_\Phi=\norm{\Phi(0)}_F$ and $N_\Psi=\norm{W(0)}_F\norm{\Phi(0)}_F$. Along the flow (3) of the cosine loss
+            the regime is Acute at all times
+
+            $$
+            t\ge\frac1{2\rho}\ln\frac\rho{\rho_{\min}},\qquad\text{and not Acute before}\qquad
+            t_c=\frac1{2\rho}\ln\frac\rho{\rho_c(0)}
+            $$
+
+            if $\rho>\rho_c(0)$ and $g(s)\le g(0)$ up to then ({ref}`beyond-regime-clock`). A state of equal modes
+            attains the second bound, a single mode both. So whatever $\rho>0$, every start ends in the Acute regime.
+            """),
+        restored="exact",
+        chapter="moving_norms",
+        collapse=("complete",),
+        uses=("beyond-regime-clock", "beyond-norm-law"),
+        nearest=(
+            "Section 5.2 of {cite:t}`bao2023` argues that shrinking norms lead from Collapse to Acute, without a time."
+        ),
+        new="A proof that it always happens, and two sharp bounds on when.",
+    ),
+    Claim(
+        id="beyond-parabola-share",
+        kind="beyond",
+        name="Offset share",
+        title="no mode comes nearer to the parabola than its share allows",
+        place="not in the paper",
+        statement=_text(r"""
+            Along the exact flow (3) of the cosine loss from a commuting state, for every $\rho\ge0$,
+
+            $$
+            \frac{\varphi_j(t)-w_j(t)^2}{\norm{\Phi(t)}_F^2}=\gamma_j:=\frac{\varphi_j(0)-w_j(0)^2}{\norm{\Phi(0)}_F^2}.
+            $$
+
+            Hence, with the share $b_j=\varphi_j/\norm{\Phi}_F^2$,
+
+            $$
+            \frac{w_j^2}{\varphi_j}=1-\frac{\gamma_j}{b_j}.
+            $$
+
+            A mode is near the parabola exactly when its share $b_j$ of $\norm\Phi_F^2$ has outgrown $|\gamma_j|$. In
+            relative terms the parabola does not attract, and $\rho$ has no influence on how near a mode comes.
+            """),
+        restored="exact",
+        chapter="parabola",
+        uses=("eq-6", "beyond-norm-law", "beyond-balance"),
+        nearest=(
+            "Eq. 6 of {cite:t}`bao2023`; {cite:t}`tian2021` use the same parabola for the L2 loss, under which the "
+            "offset share is not constant."
+        ),
+        new="The offset in units of the feature norm is a constant of motion, so the start is not forgotten.",
+    ),
+    Claim(
+        id="beyond-two-numbers",
+        kind="beyond",
+        name="Two numbers",
+        title="five parameters of Eq. 7 act through two numbers",
+        place="not in the paper",
+        statement=_text(r"""
+            With $w=\sqrt{N_\Psi}\,y$, $\theta=N_\times N_\Phi/\sqrt{N_\Psi}$ and
+            $r=\rho(1+\sigma^2)N_\Phi\sqrt{N_\Psi}$, (7) reads
+
+            $$
+            \frac{\dot w}{w}=\frac{1}{(1+\sigma^2)N_\Phi\sqrt{N_\Psi}}\big(-2y^5-\theta y^2+y-r\big).
+            $$
+
+            So number, order and stability of the equilibria depend on $(\theta,r)$ alone. Multiplying $\Phi$ and $W$ by
+            $c$ leaves $\theta$ as it is and multiplies $r$ by $c^2$.
+            """),
+        restored="exact",
+        chapter="cosine_dynamics",
+        uses=("eq-7",),
+        nearest=(
+            "Eq. 7 of {cite:t}`bao2023`; making an equation dimensionless is textbook practice {cite:p}`strogatz2015`."
+        ),
+        new="The two numbers, and that the size of the weights moves one of them only.",
+    ),
+    Claim(
+        id="beyond-discriminant",
+        kind="beyond",
+        name="Discriminant curve",
+        title="the boundary of the regimes as one polynomial",
+        place="not in the paper",
+        statement=_text(r"""
+            For $r>0$, (7) is in the Acute regime, on the fold or in the Collapse regime as
+
+            $$
+            D(\theta,r)=12500\,r^4-4500\,r^2\theta^2+108\,r\,\theta^5+3200\,r\,\theta-27\,\theta^4-512
+            $$
+
+            is negative, zero or positive, with one exception: $D$ vanishes too at the single point
+            $\theta=\frac54n^3$, $r=\frac9{32}n^5$ with $n^4=\frac{32}{15}$, deep in the Collapse regime, where two
+            complex pairs of roots coincide. No rational parameters of (7) lie on it. The fold is
+            $r_c(\theta)\sim\frac1{4\theta}$ as $\theta\to\infty$ and $r_c(\theta)\sim3(-\theta/5)^{5/3}$ as
+            $\theta\to-\infty$.
+            """),
+        restored="exact",
+        chapter="regimes",
+        collapse=("complete",),
+        uses=("beyond-two-numbers", "beyond-saddle-node"),
+        nearest=(
+            "{cite:t}`bao2023` finds the border on plots (Appendix C); that multiple roots are zeros of a discriminant "
+            "is classical."
+        ),
+        new="The polynomial, which decides the regime without finding a root, its ends and its isolated zero.",
+    ),
+    Claim(
+        id="beyond-fold-law",
+        kind="beyond",
+        name="Fold",
+        title="the saddle-node is never degenerate",
+        place="not in the paper",
+        statement=_text(r"""
+            At the double root $w_*>0$ of (7), with $\kappa=1/((1+\sigma^2)N_\Phi N_\Psi)$,
+
+            $$
+            \frac{\partial^2\dot w}{\partial w^2}=-\kappa\Big(1+\frac{30w_*^4}{N_\Psi^2}\Big)<0,\qquad
+            \frac{\partial\dot w}{\partial\rho}=-w_*\ne0,
+            $$
+
+            so that just below $\rho_c$ the two equilibria lie at
+
+            $$
+            w_*\pm\sqrt{\frac{2w_*(\rho_c-\rho)}{\kappa(1+30w_*^4/N_\Psi^2)}}\,.
+            $$
+            """),
+        restored="exact",
+        chapter="regimes",
+        uses=("beyond-saddle-node",),
+        nearest="The normal form of a saddle-node is textbook material {cite:p}`strogatz2015`.",
+        new="Its coefficients for (7), and that they vanish nowhere on the curve.",
+    ),
+    Claim(
+        id="beyond-bath",
+        kind="beyond",
+        name="Mode in a bath",
+        title="one mode among infinitely many others, exactly",
+        place="not in the paper",
+        statement=_text(r"""
+            Let infinitely many modes of vanishing share have the norms $N_\Phi,N_\Psi$ and the overlap $N_\times$, and
+            add one mode $(w,\varphi)$ with $\varphi=w^2$. With $a=1+\sigma^2$ and $x,x'$ normal of variance $a$ and
+            covariance 1, its exact velocity is
+
+            $$
+            w\,\dot w=\E\left[\frac{w^3xx'}{UV}
+            -\frac{(N_\times N_\Phi N_\Psi+w^3xx')\,w^4x^2}{U^3V}\right]-\rho\,w^2,
+            $$
+
+            with $U^2=aN_\Psi^2+w^4x^2$ and $V^2=aN_\Phi^2+w^2x'^2$. Among $k$ others of like size the velocity
+            differs from this limit by $O(1/k)$.
+            """),
+        restored="exact",
+        chapter="regimes",
+        uses=("beyond-exact-moments", "lemma-4"),
+        nearest="Eq. 7 of {cite:t}`bao2023`, which holds the norms fixed and takes the share of the mode to be small.",
+        new="The share of the mode itself, in the norms and in the moments, without approximation.",
+    ),
+    Claim(
+        id="beyond-bath-folds",
+        kind="beyond",
+        name="Real branches",
+        title="which branches of Eq. 7 an exact mode keeps",
+        place="not in the paper",
+        statement=_text(r"""
+            Let $N_\Phi=N_\Psi=1$ for the bath and $\sigma^2=1$. For every $N_\times$ the exact mode has two positive
+            equilibria below a fold and none above it. Its fold lies lower than that of the same closure with the mode
+            counted in the norms, which lies lower than that of (7). For $N_\times\ge0$ no negative equilibrium is
+            found; for $N_\times<0$ and small $\rho$ there are two, the outer one stable, and none of them runs away.
+            """),
+        restored="exact",
+        chapter="regimes",
+        uses=("beyond-bath", "beyond-saddle-node"),
+        nearest=(
+            "The equilibria of Eq. 7 of {cite:t}`bao2023`, which has one negative equilibrium at every $N_\\times$."
+        ),
+        new="The exact branches, and how much of the gap comes from the norms and how much from the moments.",
+    ),
 )

@@ -7,6 +7,9 @@ In the unit sqrt(N_Psi), w = sqrt(N_Psi) y, the non-zero equilibria of Eq. 7 are
 By Descartes' rule p has exactly one negative root and none or two positive ones, whatever the sign of theta. Its
 derivative vanishes at exactly one positive point y*, the maximum; the value there decides, and the roots lie on its two
 sides. So every root is found inside a bracket and the count is never guessed from rounding errors.
+
+Without the term of degree six, and for the L2 loss (Eq. 8), what is left is a parabola, -theta y^2 + y - r: the leading
+cubic has the same theta and r, and Eq. 8 has theta = 1 + sigma2, r = rho and the unit 1.
 """
 
 from __future__ import annotations
@@ -181,6 +184,78 @@ def intervals(moments: Sequence[Norms], setting: Setting) -> Intervals:
     return Intervals(*np.array(rows).reshape(-1, 3).T)
 
 
+def _cubic(theta: float, r: float, unit: float) -> tuple[Equilibrium, ...]:
+    """The equilibria of dy/dt = y (-theta y^2 + y - r), times ``unit``, without cancellation in the small root."""
+    if theta == 0.0:  # the parabola is a line
+        if r == 0.0:
+            return (Equilibrium(0.0, "zero", "semi-stable", 2),)
+        return Equilibrium(0.0, "zero", "stable"), Equilibrium(unit * r, "w_down_plus", "unstable")
+    gap = 4.0 * theta * r - 1.0
+    if abs(gap) <= FOLD_TOLERANCE:
+        return (Equilibrium(0.0, "zero", "stable"), Equilibrium(unit / (2.0 * theta), "w_up", "semi-stable", 2))
+    if gap > 0:
+        return (Equilibrium(0.0, "zero", "stable"),)
+    root = float(np.sqrt(-gap))
+    small, large = 2.0 * r / (1.0 + root), (1.0 + root) / (2.0 * theta)
+    in_range("N, rho", small, large * unit)
+    zero = Equilibrium(0.0, "zero", "stable") if r > 0 else Equilibrium(0.0, "zero", "semi-stable", 2)
+    low = (Equilibrium(unit * large, "w_down_minus", "unstable"),) if theta < 0 else ()
+    middle = (Equilibrium(unit * small, "w_down_plus", "unstable"),) if r > 0 else ()
+    up = (Equilibrium(unit * large, "w_up", "stable"),) if theta > 0 else ()
+    return (*low, zero, *middle, *up)
+
+
+def leading_equilibria(N: Norms, setting: Setting) -> tuple[Equilibrium, ...]:
+    """All real equilibria of the leading cubic, Eq. 7 without its term of degree six, in increasing order.
+
+    For N_x > 0 the fold lies at rho = 1 / (4 (1 + sigma2) N_x N_Phi^2), as in Eq. 8; below it there are 0 and two
+    positive ones. For N_x <= 0 there is no fold and no stable equilibrium but 0. Raises ValueError as `scaled`.
+
+    >>> for e in leading_equilibria(Norms(1, 1, 1), Setting(h=1, d=1, sigma2=1.0, rho=0.08)):
+    ...     print(f"{e.name} {e.w:.4f} {e.stability}")
+    zero 0.0000 stable
+    w_down_plus 0.2000 unstable
+    w_up 0.8000 stable
+    """
+    theta, r = scaled(N, setting)
+    return _cubic(theta, r, float(np.sqrt(N.N_Psi)))
+
+
+def l2_critical_rho(setting: Setting) -> float:
+    """The weight decay 1 / (4 (1 + sigma2)) at which the two positive equilibria of Eq. 8 meet and vanish.
+
+    >>> l2_critical_rho(Setting(h=1, d=1, sigma2=1.0))
+    0.125
+    """
+    return 1.0 / (4.0 * setting.a)
+
+
+def l2_equilibria(setting: Setting) -> tuple[Equilibrium, ...]:
+    """All real equilibria of Eq. 8 in increasing order: 0 alone above `l2_critical_rho`, below it two positive ones.
+
+    They depend on rho and sigma2 alone. At rho = 0 zero is a double, semi-stable one.
+
+    >>> for e in l2_equilibria(Setting(h=1, d=1, sigma2=1.0, rho=0.08)):
+    ...     print(f"{e.name} {e.w:.4f} {e.stability}")
+    zero 0.0000 stable
+    w_down_plus 0.1000 unstable
+    w_up 0.4000 stable
+    """
+    return _cubic(float(setting.a), float(setting.rho), 1.0)
+
+
+def l2_regime(setting: Setting) -> Regime:
+    """The regime of Eq. 8, with the words of Section 5.2; it depends on rho and sigma2 alone.
+
+    >>> [l2_regime(Setting(h=1, d=1, sigma2=1.0, rho=rho)) for rho in (0.2, 0.125, 0.1, 0.0)]
+    ['Collapse', 'fold', 'Acute', 'Stable']
+    """
+    if setting.rho == 0:
+        return "Stable"
+    gap = 4.0 * setting.a * setting.rho - 1.0
+    return "fold" if abs(gap) <= FOLD_TOLERANCE else "Collapse" if gap > 0 else "Acute"
+
+
 def l2_velocity(w: Array, setting: Setting) -> Array:
     """Eq. 8: dw/dt = w^2 (1 - (1 + sigma2) w) - rho w, a mode on the parabola under the L2 loss.
 
@@ -189,6 +264,6 @@ def l2_velocity(w: Array, setting: Setting) -> Array:
     """
     w = array("w", w, None)
     with np.errstate(all="ignore"):
-        out = w**2 * (1.0 - setting.a * w) - setting.rho * w
+        out = w**2 * (1.0 - setting.a * w) - float(setting.rho) * w
     in_range("w", out)
     return out
