@@ -156,7 +156,7 @@ def matrix_flows(scale: Scale, seed: int) -> tuple[tuple[str, EigenTrajectory, S
             for decay in dampings(scale):
                 damped = setting.with_(rho=decay * unit)
                 times = np.array(unclock(np.linspace(0.0, s_end, 4), damped.rho))
-                path = population_flow(U * w @ U.T, U * np.sqrt(phi) @ V.T, damped, times, loss, rtol=RTOL)
+                path = population_flow(U * w @ U.T, U * np.sqrt(phi) @ V.T, damped, times, loss, rtol=RTOL, direct=True)
                 out.append((loss, run, damped, path))
     return tuple(out)
 

@@ -70,7 +70,7 @@ def matrix_runs(scale: Scale, seed: int) -> tuple[ModeRun, ...]:
             setting = Setting(h=h, d=d, sigma2=1.0, rho=rho)
             for loss in ("cosine", "l2"):
                 start = U * w @ U.T, U * np.sqrt(phi) @ V.T
-                run = population_flow(*start, setting, np.linspace(0.0, 2.0, 5), loss, rtol=RTOL)
+                run = population_flow(*start, setting, np.linspace(0.0, 2.0, 5), loss, rtol=RTOL, direct=True)
                 F = run.Phi @ np.swapaxes(run.Phi, 1, 2)
                 diagonal = [np.einsum("ij,mik,kj->mj", U, matrix, U) for matrix in (run.W, F)]
                 runs.append(ModeRun(run.t, *diagonal, rho, loss))
