@@ -82,7 +82,7 @@ def check_collapse(variant: CollapseRegime, scale: Scale, seed: int) -> Evidence
 
     Around the predicted factor, a thousandth above and below it, the regime is decided by exact arithmetic.
     """
-    cases, wrong = scale.pick(30, 400, 4000), 0
+    cases, wrong = scale.pick(30, 250, 4000), 0
     for N, setting in random_sets(cases, seed, side=1):
         wrong += exact_regime(N, setting) != "Collapse" or pattern(N, setting) != variant.points
         c = (critical_rho(N, setting) / setting.rho) ** (1.0 / variant.power)
@@ -108,7 +108,7 @@ def check_acute(variant: AcuteRegime, scale: Scale, seed: int) -> Evidence:
     computed exactly. Starts lie on both sides of every equilibrium, from a millionth away to a factor of ten.
     """
     rng = np.random.default_rng(seed)
-    cases, wrong, total = scale.pick(30, 400, 4000), 0, 0
+    cases, wrong, total = scale.pick(30, 250, 4000), 0, 0
     for N, setting in random_sets(cases, seed, side=-1):
         field = rational_field(N, setting)
         points = certified_equilibria(field)
@@ -374,7 +374,7 @@ def check_saddle_node(formula: CriticalRho, scale: Scale, seed: int) -> Evidence
     certified enclosures for all, Sturm's theorem for some. Others lie on the fold exactly, made from a rational double
     root. A set is wrong if count, multiplicities or stabilities are not as claimed, by the formula's threshold.
     """
-    cases, sturm = scale.pick(40, 6000, 100_000), scale.pick(10, 1000, 1000)
+    cases, sturm = scale.pick(40, 4000, 100_000), scale.pick(10, 1000, 1000)
     wrong = 0
     for n, (N, setting, points, counts) in enumerate(exactly_classified(cases, sturm, seed)):
         below = setting.rho < formula(N, setting)
