@@ -1,6 +1,5 @@
 """All equilibria of Eq. 7 for many parameter sets, three ways in the same run; writes benchmarks/equilibria.md.
 
-
 `classify` against a loop over `numpy.roots` and against one batch of companion matrices (`numpy.linalg.eigvals`). All
 three must give the same number of equilibria and the same roots; sets nearer than 1e-3 to the fold are left out, since
 there the eigenvalues of a companion matrix lose half of their digits and the count with them.

@@ -71,7 +71,7 @@ def test_claim_box_carries_its_result():
     assert result["id"] == "eq-7" and result["outcome"] == "holds" and result["commit"] and result["machine"]
     assert all(not e["passed"] for e in result["falsifiers"].values())
     assert metadata["scrapbook"]["name"] == "claim eq-7"
-    assert "holds" in data["text/html"] and "4 rejected" in data["text/html"]
+    assert "holds" in data["text/html"] and "6 rejected" in data["text/html"]
 
 
 def test_a_check_that_decides_nothing_stops_the_build(monkeypatch):

@@ -72,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns 0, 1 if a check decided nothing or failed, 2 for bad arguments, 141 for a closed pipe.
 
     >>> main(["claims", "eq-7", "--scale", "smoke"])
-    eq-7: holds (statistic 0, threshold 0; 4 of 4 wrong variants rejected)
+    eq-7: holds (statistic 0, threshold 0; 6 of 6 wrong variants rejected)
     0
     """
     try:

@@ -77,7 +77,7 @@ def check_l2_collapses(variant: Threshold, scale: Scale, seed: int) -> Evidence:
     roots = [(1 + sign * sp.sqrt(under)) / (variant.over * a) for sign in (-1, 1)]
     wrong = sum(sp.simplify(a * x**2 - x + rho) != 0 for x in roots)
     rng = np.random.default_rng(seed)
-    cases = scale.pick(30, 500, 5000)
+    cases = scale.pick(30, 300, 5000)
     ends = "stable" if variant.upper_stable else "unstable"
     for n in range(cases):
         sigma2 = Fraction(int(rng.integers(1, 1000)), int(rng.integers(1, 1000)))
@@ -112,7 +112,7 @@ def check_no_bifurcation(variant: Laws, scale: Scale, seed: int) -> Evidence:
     lies in Collapse and c is small enough, and lose none on the way. Counted by Sturm's theorem.
     """
     rng = np.random.default_rng(seed)
-    cases, wrong = scale.pick(10, 80, 800), 0
+    cases, wrong = scale.pick(10, 40, 800), 0
     for _ in range(cases):
         N = Norms(*(Fraction(int(v)) for v in rng.integers(1, 50, 2)), Fraction(int(rng.integers(-9, 10)), 10))
         setting = Setting(h=1, d=1, sigma2=Fraction(int(rng.integers(1, 30)), 10), rho=Fraction(20))

@@ -121,8 +121,7 @@ def continued_branch(
             value = y - theta * y**2 - 2.0 * y**5 - r_c * x[1] ** 2
             return value, np.array([slope * y_star / x[1], -slope * y / x[1] - 2.0 * r_c * x[1]])
 
-    # A start on the upper branch, half way up in the parameter.
-    part = 0.5
+    part = 0.1  # the start on the upper branch, as a part of the way to the fold in the parameter
     y_up = float(classify_scaled(theta, r_c * (part if parameter == "rho" else part**2)).w[0, 3])
     first = np.array([y_up / y_star * (1.0 if parameter == "rho" else part), part])
     points, folds = follow(curve, first, np.array([0.0, 1.0]), step, steps)

@@ -131,8 +131,8 @@ def diagram(N: Norms, setting: Setting, made_by: str) -> None:
         axis.set_xticks([0.25, 0.5, 1, 2, 4], ["1/4", "1/2", "1", "2", "4"], minor=False)
         axis.minorticks_off()
         axis.text(2.2, 6 * rho_c, "Collapse: 2 equilibria", ha="center")
-        axis.text(0.45, 0.12 * rho_c, "Acute: 4 equilibria", ha="center")
-        axis.legend(loc="lower right")
+        axis.text(0.45, 0.5 * rho_c, "Acute: 4 equilibria", ha="center")
+        axis.legend(loc="lower left")
         glue_figure(
             fig,
             "fig-diagram",
