@@ -133,12 +133,50 @@ def l2_field_expected(W: Array, Phi: Array, setting: Setting) -> tuple[Array, Ar
 
 
 @dataclass(frozen=True)
+class Drift:
+    """The largest departure of a run from each exact law of the cosine flow; zero but for the integrator's error.
+
+    ``Phi`` and ``W``: of the squared norm times exp(2 rho t), relative to its start (claim ``beyond-norm-law``).
+    ``balance``: of W^T W - Phi Phi^T times exp(2 rho t), entry by entry, relative to ||Phi(0)||_F^2
+    (``beyond-balance``).
+    """
+
+    Phi: float
+    W: float
+    balance: float
+
+    @classmethod
+    def of(cls, t: Array, rho: float, W: Array, squares: Array, offset: Array) -> Drift:
+        """From W, the squares whose sum is ||Phi||^2, and the mismatch, along the times t on the first axis."""
+
+        def sums(values: Array) -> Array:
+            return values.reshape(len(t), -1).sum(axis=1)
+
+        grown = np.exp(2.0 * rho * (t - t[0]))
+        size, head = grown * sums(squares), grown * sums(W**2)
+        moved = grown.reshape(-1, *[1] * (offset.ndim - 1)) * offset - offset[0]
+        return cls(*(float(np.abs(v / v[0] - 1.0).max()) for v in (size, head)), float(np.abs(moved).max() / size[0]))
+
+
+@dataclass(frozen=True)
 class MatrixTrajectory:
-    """States along a flow: times t (m,), W (m, h, h), Phi (m, h, d)."""
+    """States along a flow: times t (m,), W (m, h, h), Phi (m, h, d); ``rho`` is the weight decay of the run."""
 
     t: Array
     W: Array
     Phi: Array
+    rho: float = 0.0
+
+    def drift(self) -> Drift:
+        """How far the run departs from the exact laws of the cosine flow; the L2 flow keeps only the balance law.
+
+        >>> x = np.random.default_rng(0).standard_normal((50, 3))
+        >>> run = gradient_flow(np.eye(2), np.eye(2, 3), x, x + 0.1, rho=0.5, times=[0.0, 1.0])
+        >>> max(run.drift().Phi, run.drift().W, run.drift().balance) < 1e-8
+        True
+        """
+        gram = np.swapaxes(self.W, 1, 2) @ self.W - self.Phi @ np.swapaxes(self.Phi, 1, 2)
+        return Drift.of(self.t, self.rho, self.W, self.Phi**2, gram)
 
 
 def gradient_flow(
@@ -236,7 +274,7 @@ def _follow(
     out = solve_ivp(velocity, (t[0], t[-1]), y0, method="DOP853", t_eval=t, rtol=rtol, atol=atol)
     if not out.success:
         raise RuntimeError(f"gradient flow stopped at t = {out.t[-1] if len(out.t) else t[0]:.6g}: {out.message}")
-    return MatrixTrajectory(out.t, out.y[: h * h].T.reshape(-1, h, h), out.y[h * h :].T.reshape(-1, h, d))
+    return MatrixTrajectory(out.t, out.y[: h * h].T.reshape(-1, h, h), out.y[h * h :].T.reshape(-1, h, d), rho)
 
 
 # --- H ---------------------------------------------------------------------------------------------------------------
@@ -305,7 +343,8 @@ def estimate_gradient(
     with np.errstate(all="ignore"):
         pairs = [_cosine_field(W, Phi, *views(setting, size, rng)) for _ in range(blocks)]
     in_range("W, Phi", *(part for pair in pairs for part in pair))
-    return tuple(_from_blocks(np.array(part), size * blocks) for part in zip(*pairs))  # type: ignore[return-value]
+    gradient_W, gradient_Phi = (_from_blocks(np.array(part), size * blocks) for part in zip(*pairs))
+    return gradient_W, gradient_Phi
 
 
 def _several(name: str, value: int) -> int:
