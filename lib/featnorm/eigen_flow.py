@@ -166,7 +166,7 @@ def parabola_velocity(w: Array, N: Norms, setting: Setting) -> Array:
 
 
 class FlowEnded(RuntimeError):
-    """A flow that could not be followed beyond the time ``t``, and ``why``: a norm vanishes or a mode blows up there."""
+    """A flow that cannot be followed beyond the time ``t``, and ``why``: a norm vanishes or a mode blows up there."""
 
     def __init__(self, t: float, why: str) -> None:
         super().__init__(f"Eq. 5 could not be integrated beyond t = {t:.6g}: {why}")

@@ -135,7 +135,7 @@ def diagonal_moments_torch(
 
 
 class FollowedMoments:
-    """`diagonal_moments` for states that follow one another slowly, such as those along a flow, at half the cost or less.
+    """`diagonal_moments` for states that follow one another slowly, as along a flow, at less than half the cost.
 
     To choose the nodes takes longer than to sum over them. An object keeps the nodes of an earlier state and uses them
     again as long as the spectra have moved by less than MOVED and the estimate of the error, made afresh for every
