@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
-from featnorm.claims import CHECKS, REGISTRY
 from featnorm import cli, results
+from featnorm.claims import CHECKS, REGISTRY
 from featnorm.cli import main
 
 
