@@ -424,7 +424,7 @@ def test_bad_accuracies_are_refused(accuracy):
 # --- Nodes used again, and sums on another device --------------------------------------------------------------------
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from(KINDS), st.integers(3, 40))
 def test_nodes_used_again_are_as_good_as_fresh_ones(seed, kind, h):
     """Along a path on which spectra change by a third in all, exact zeros included."""
