@@ -31,6 +31,7 @@ STATEMENTS: tuple[Claim, ...] = (
             the eigenvalue $w_j$ of $W$; the dynamics (8) of the L2 loss has degree three.
             """),
         restored="exact",
+        chapter="order",
         uses=("eq-7", "eq-8"),
     ),
     Claim(
@@ -310,7 +311,7 @@ STATEMENTS: tuple[Claim, ...] = (
             $$
             """),
         restored="constants",
-        chapter="eigenvalues",
+        chapter="lemma_4",
         uses=("lemma-1", "lemma-2", "lemma-3"),
     ),
     Claim(
@@ -1424,7 +1425,7 @@ STATEMENTS: tuple[Claim, ...] = (
             as long as the gradients have a finite expectation and the normalisation has no numerical floor.
             """),
         restored="exact",
-        chapter="gradient_flow",
+        chapter="clock",
         uses=("eq-2", "eq-3"),
         nearest=(
             "For weights whose scale does not matter, {cite:t}`vanlaarhoven2017`, {cite:t}`li2020reconciling` and "
@@ -1453,7 +1454,7 @@ STATEMENTS: tuple[Claim, ...] = (
             rank, normalised spectrum) runs through one curve, whatever $\rho\ge0$.
             """),
         restored="exact",
-        chapter="gradient_flow",
+        chapter="clock",
         uses=("eq-3", "beyond-norm-law"),
         nearest=(
             "{cite:t}`vanlaarhoven2017` and {cite:t}`li2020reconciling`: for scale-invariant networks weight decay "
@@ -1481,7 +1482,7 @@ STATEMENTS: tuple[Claim, ...] = (
             $\norm{\Phi}_F^2=e^{-2\rho t}\norm{\Phi(0)}_F^2$, so the mismatch divided by $\norm{\Phi}_F^2$ is constant.
             """),
         restored="exact",
-        chapter="gradient_flow",
+        chapter="clock",
         uses=("eq-1", "eq-3", "beyond-norm-law"),
         nearest=(
             "The balance theorem of {cite:t}`tian2021` for the L2 loss; for linear networks in general "
@@ -1622,7 +1623,7 @@ STATEMENTS: tuple[Claim, ...] = (
             zero matrix for $\hat H$.
             """),
         restored="exact",
-        chapter="exact_moments",
+        chapter="lemma_4",
         uses=("lemma-4", "beyond-exact-moments"),
         nearest="Lemma 4 of {cite:t}`bao2023`, with its additive remainder.",
         new=(
@@ -1643,7 +1644,7 @@ STATEMENTS: tuple[Claim, ...] = (
             without it; in aligned states it is larger.
             """),
         restored="exact",
-        chapter="exact_moments",
+        chapter="lemma_4",
         uses=("lemma-4", "beyond-consistent-closure", "beyond-exact-moments"),
         nearest="Lemma 4 of {cite:t}`bao2023`, whose closure contains the term.",
         new="What the term is worth, in which phase of training, measured against the exact moments.",
@@ -1671,7 +1672,7 @@ STATEMENTS: tuple[Claim, ...] = (
             $a\,H_{jj}=C_j-A_jN_\times$, of degree three in $w_j$ on the parabola.
             """),
         restored="exact",
-        chapter="exact_moments",
+        chapter="lemma_4",
         uses=("lemma-1", "beyond-exact-moments"),
         nearest=(
             "The closure of {cite:t}`bao2023`, which keeps one of the terms of relative size $1/h$; expansions of "
@@ -1695,7 +1696,7 @@ STATEMENTS: tuple[Claim, ...] = (
             which in general is not zero; it is negative if $W$ is positive definite.
             """),
         restored="exact",
-        chapter="eigenvalues",
+        chapter="lemma_4",
         uses=("lemma-1", "lemma-4"),
         nearest="The closure of {cite:t}`bao2023`; the exact part is scale invariance, as in the norm law.",
         new=(
@@ -1838,7 +1839,7 @@ STATEMENTS: tuple[Claim, ...] = (
             $\rho\to0$. The exact flow from the same state is $w(t)=w(0)e^{-\rho t}$.
             """),
         restored="exact",
-        chapter="exact_moments",
+        chapter="order",
         uses=("eq-5", "beyond-norm-law", "beyond-trace"),
         nearest="Equations 5 and 7 of {cite:t}`bao2023`, whose analysis holds the norms fixed.",
         new=(
@@ -1848,6 +1849,65 @@ STATEMENTS: tuple[Claim, ...] = (
     ),
     # ----------------------------------------------------------------------- beyond the paper: concentration and growth
     # --------------------------------------------------------------------------------- beyond the paper: the exact flow
+    Claim(
+        id="beyond-two-decays",
+        kind="beyond",
+        name="Two decays",
+        title="different decays of the layers break the clock, not the norm law",
+        place="not in the paper",
+        statement=_text(r"""
+            Let $W$ decay with $\rho_W$ and $\Phi$ with $\rho_\Phi$ along the gradient flow of the cosine loss. Then
+            $\norm{W(t)}_F=e^{-\rho_Wt}\norm{W(0)}_F$ and $\norm{\Phi(t)}_F=e^{-\rho_\Phi t}\norm{\Phi(0)}_F$. And
+            $W=e^{-\rho_Wt}\hat W$, $\Phi=e^{-\rho_\Phi t}\hat\Phi$, where
+
+            $$
+            \frac{d\hat W}{dt}=-e^{2\rho_Wt}\,\nabla_WL_{\cos}(\hat W,\hat\Phi),\qquad
+            \frac{d\hat\Phi}{dt}=-e^{2\rho_\Phi t}\,\nabla_\Phi L_{\cos}(\hat W,\hat\Phi).
+            $$
+
+            If $\rho_W\ne\rho_\Phi$, the two learning rates have the ratio $e^{2(\rho_W-\rho_\Phi)t}$: no change of time
+            turns this into the flow without decay.
+            """),
+        restored="exact",
+        chapter="clock",
+        uses=("eq-3", "beyond-norm-law", "beyond-clock"),
+        nearest=(
+            "{cite:t}`wan2021` and {cite:t}`li2020reconciling`: in networks with several scale-invariant groups of "
+            "weights each group has an effective learning rate of its own."
+        ),
+        new=(
+            "The exact form for the two layers here: the difference of the decays acts as a relative learning rate "
+            "that grows without bound, so it can change where the flow goes."
+        ),
+    ),
+    Claim(
+        id="beyond-floor",
+        kind="beyond",
+        name="Numerical floor",
+        title="a floor under the norms ends the norm law",
+        place="not in the paper",
+        statement=_text(r"""
+            Libraries compute the cosine with a floor $\epsilon$, as $u^\top\bar z/\max(\norm u_2,\epsilon)$ with
+            $\bar z=v/\max(\norm v_2,\epsilon)$. Along the gradient flow of that loss
+
+            $$
+            \frac{d}{dt}\norm{W}_F^2=-2\rho\norm{W}_F^2+2g,\quad
+            \frac{d}{dt}\norm{\Phi}_F^2=-2\rho\norm{\Phi}_F^2+2g,\quad
+            g=\E\Big[\mathbf 1\{\norm u_2<\epsilon\}\,\frac{u^\top\bar z}{\epsilon}\Big].
+            $$
+
+            Above the floor $g=0$, which is the norm law. PyTorch's `cosine_similarity` takes the derivative of the norm
+            as if there were no floor; there $g$ carries the further factor $1-\norm u_2/\epsilon$.
+            """),
+        restored="exact",
+        chapter="clock",
+        uses=("eq-2", "eq-3", "beyond-norm-law"),
+        nearest=(
+            "That a constant added in a normalisation ends its scale invariance is known; {cite:t}`vanlaarhoven2017` "
+            "and {cite:t}`li2020reconciling` assume that there is none."
+        ),
+        new="The size of the effect for this loss, and that two functions of PyTorch differ in it.",
+    ),
     # --------------------------------------------------------------------------------- beyond the paper: the commutator
     # -------------------------------------------------------------------------------------- beyond the paper: relatives
     # ------------------------------------------------------------------------------------- beyond the paper: equilibria
