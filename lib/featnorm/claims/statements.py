@@ -1850,6 +1850,78 @@ STATEMENTS: tuple[Claim, ...] = (
     # ----------------------------------------------------------------------- beyond the paper: concentration and growth
     # --------------------------------------------------------------------------------- beyond the paper: the exact flow
     Claim(
+        id="beyond-quadrature",
+        kind="beyond",
+        name="Quadrature",
+        title="halving the step squares the error",
+        place="not in the paper",
+        statement=_text(r"""
+            Put $s=X^2$, $r=Y^2$ and $X=(2a\max_kw_k^2\varphi_k)^{-1/2}\sinh t$ into the integrals of the exact moments,
+            and the same for $Y$ with $\varphi_k$. The integrand is then even and analytic for
+            $|\operatorname{Im}t|<\pi/2$ on each axis, whatever the spectrum, and the trapezoidal rule of step $\delta$
+            on both axes errs by
+            $O(e^{-c/\delta})$ for every $c<\pi^2$: halving the step squares the error, up to a constant.
+            """),
+        restored="exact",
+        chapter="exact_moments",
+        uses=("beyond-exact-moments",),
+        nearest=(
+            "The geometric convergence of the trapezoidal rule for analytic integrands on the line is classical; "
+            "{cite:t}`trefethen2014` give the theorem."
+        ),
+        new="The substitution that brings all singularities of this integrand to one distance, for every spectrum.",
+    ),
+    Claim(
+        id="beyond-cubic-fold",
+        kind="beyond",
+        name="Cubic fold",
+        title="for positive agreement the saddle-node needs no term of order six",
+        place="not in the paper",
+        statement=_text(r"""
+            Leave out the middle term, so that at frozen norms
+            $\dot w=\frac1a\big(\frac{w^2}{N_\Phi N_\Psi}-\frac{N_\times w^3}{N_\Psi^2}\big)-\rho w$. If $N_\times>0$
+            this law has two positive equilibria for $0<\rho<\rho_3$ and none for $\rho>\rho_3$, with
+
+            $$
+            \rho_3=\frac1{4(1+\sigma^2)N_\times N_\Phi^2},\qquad
+            \frac{\rho_c}{\rho_3}=1-\frac1{4\theta^4}+O(\theta^{-8}),\quad\theta=\frac{N_\times N_\Phi}{\sqrt{N_\Psi}},
+            $$
+
+            where $\rho_c$ is the threshold of (7). If $N_\times\le0$ it has exactly one positive equilibrium for every
+            $\rho>0$, so no fold.
+            """),
+        restored="exact",
+        chapter="order",
+        uses=("eq-7", "beyond-saddle-node", "beyond-consistent-closure"),
+        nearest="The saddle-node of Eq. 8 for the L2 loss, which {cite:t}`tian2021` find with the same cubic.",
+        new="That the cosine law has the same fold, its threshold, which moves with the state, and how near it is to (7).",
+    ),
+    Claim(
+        id="beyond-own-share",
+        kind="beyond",
+        name="Own share",
+        title="without agreement the fold comes from the mode's own share in the norms",
+        place="not in the paper",
+        statement=_text(r"""
+            Take one mode on the parabola at $w$ beside many small modes whose norms are $N_\Phi$, $N_\Psi$ and whose
+            $N_\times$ is zero, and count the mode itself in the norms: $N_\Psi^2+w^4$, $N_\times N_\Phi N_\Psi=w^3$.
+            For $N_\Phi^2\gg w^2$ the cubic law becomes
+
+            $$
+            \dot w=\frac{N_\Psi^2\,w^2}{(1+\sigma^2)N_\Phi\,(N_\Psi^2+w^4)^{3/2}}-\rho w,
+            $$
+
+            which has two positive equilibria below and none above
+            $\rho_c=\big(\tfrac56\big)^{3/2}5^{-1/4}\big/\big((1+\sigma^2)N_\Phi\sqrt{N_\Psi}\big)$. The two meet at
+            $w_*=(N_\Psi^2/5)^{1/4}$.
+            """),
+        restored="exact",
+        chapter="order",
+        uses=("beyond-consistent-closure", "beyond-cubic-fold"),
+        nearest="Section 5.2 of {cite:t}`bao2023`: with the norms held fixed the fold comes from the middle term.",
+        new="A second source of the same fold, at leading order, with its threshold in closed form.",
+    ),
+    Claim(
         id="beyond-two-decays",
         kind="beyond",
         name="Two decays",
