@@ -49,7 +49,7 @@ def row(h: int) -> str:
 
 
 def aligned(h: int):
-    """(w, phi), each (1, h), of the aligned state of `featnorm.claims.eigenvalues.commuting_states`."""
+    """(w, phi), each (1, h), of the aligned state of `featnorm.claims.lemma_4.commuting_states`."""
     even = 1.0 + 0.3 * np.sqrt(3) * np.linspace(-1, 1, h)[None, :]
     return even, even**2
 

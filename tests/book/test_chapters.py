@@ -86,10 +86,29 @@ def check_eigenvalues(found: Scraps, given: dict[str, Any]) -> None:
 
 
 def check_exact_moments(found: Scraps, given: dict[str, Any]) -> None:
-    """The exact flow keeps the norm law; the orders of the closures in an aligned state; a run of this length."""
-    assert found.glued["exact drift"] < 1e-5
+    """Few nodes for ten digits, and evidence of this seed."""
+    assert 20 < found.glued["nodes at ten digits"] < 200
+    assert found.claims["beyond-exact-moments"]["evidence"]["seed"] == given["seed"]
+
+
+def check_lemma_4(found: Scraps, given: dict[str, Any]) -> None:
+    """Which closure is ahead in which kind of state, and in which phase of this flow."""
     assert found.glued["aligned second_order"] < found.glued["aligned leading"] < found.glued["aligned paper"]
+    assert found.glued["initialisation paper"] < found.glued["initialisation leading"]
+    assert found.glued["apart paper"] < found.glued["apart leading"]
+    assert 0 <= found.glued["switch s"] < given["s_end"]
+    assert found.glued["switch N_x"] < found.glued["end N_x"] <= 1
+
+
+def check_order(found: Scraps, given: dict[str, Any]) -> None:
+    """The exact flow keeps the norm law, Lemma 4's ends within the run; theta is that of this start."""
+    assert found.glued["exact drift"] < 1e-5
     assert 0 < found.glued["paper end"] <= float(unclock(given["s_end"], given["rho"]))
+    setting = Setting(given["h"], 2 * given["h"], 1.0, given["rho"])
+    w, phi = commuting_start(setting, np.random.default_rng(given["seed"]))
+    theta = (w @ phi) / (w**2 @ phi) ** 0.75
+    assert found.glued["theta start"] == pytest.approx(theta, rel=1e-9)
+    assert 0 < found.glued["ratio end"] < 1
 
 
 def check_survivors(found: Scraps, given: dict[str, Any]) -> None:
@@ -139,7 +158,9 @@ CASES: dict[str, Case] = {
     "clock": Case({"h": 5, "d": 8, "rho": 0.2, "s_end": 20.0, "seed": 2}, ("rho", -1), check_clock),
     # Concentration
     # From matrices to eigenvalues
-    "exact_moments": Case({"h": 12, "rho": 0.01, "s_end": 400.0, "seed": 2}, ("s_end", 0), check_exact_moments),
+    "exact_moments": Case({"sigma2": 0.5, "seed": 2}, ("sigma2", 0), check_exact_moments),
+    "lemma_4": Case({"h": 32, "s_end": 200.0, "seed": 2}, ("s_end", 0), check_lemma_4),
+    "order": Case({"h": 12, "rho": 0.01, "s_end": 400.0, "seed": 2}, ("s_end", 0), check_order),
     # Equilibria at frozen norms
     # Where the flow goes
     "survivors": Case({"h": 10, "rho": 0.05, "seed": 3}, ("h", 2.5), check_survivors),

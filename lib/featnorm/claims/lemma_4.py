@@ -234,10 +234,16 @@ class Phases:
     N_x: Array
     errors: dict[str, Array]
 
+    def paper_ahead_until(self) -> tuple[float, float]:
+        """The clock and N_x at the last point before Lemma 4's error exceeds that of the leading order for good."""
+        ahead = np.flatnonzero(self.errors["paper"] < self.errors["leading"])
+        last = int(ahead[-1]) if len(ahead) else 0
+        return float(self.s[last]), float(self.N_x[last])
+
 
 def errors_along(run: EigenTrajectory, setting: Setting, points: int = 60) -> Phases:
     """The error of the closures along an exact flow without weight decay, at times spread over the logarithm."""
-    times = np.concatenate([[0.0], np.geomspace(run.t[-1] * 1e-4, run.t[-1], points - 1)])
+    times = np.concatenate([[0.0], np.geomspace(run.t[-1] * 1e-2, run.t[-1], points - 1)])
     moments, N_x = FollowedMoments(setting), []
     errors: dict[str, list[float]] = {name: [] for name in ("leading", "paper", "second_order")}
     for t in times:

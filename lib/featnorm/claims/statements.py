@@ -1894,7 +1894,7 @@ STATEMENTS: tuple[Claim, ...] = (
         chapter="order",
         uses=("eq-7", "beyond-saddle-node", "beyond-consistent-closure"),
         nearest="The saddle-node of Eq. 8 for the L2 loss, which {cite:t}`tian2021` find with the same cubic.",
-        new="That the cosine law has the same fold, its threshold, which moves with the state, and how near it is to (7).",
+        new="That the cosine law has this fold, at a threshold that moves with the state, and how near that is to (7).",
     ),
     Claim(
         id="beyond-own-share",
