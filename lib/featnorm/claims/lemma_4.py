@@ -243,7 +243,7 @@ class Phases:
 
 def errors_along(run: EigenTrajectory, setting: Setting, points: int = 60) -> Phases:
     """The error of the closures along an exact flow without weight decay, at times spread over the logarithm."""
-    times = np.concatenate([[0.0], np.geomspace(run.t[-1] * 1e-2, run.t[-1], points - 1)])
+    times = np.concatenate([[0.0], np.geomspace(run.t[-1] * 1e-3, run.t[-1], points - 1)])
     moments, N_x = FollowedMoments(setting), []
     errors: dict[str, list[float]] = {name: [] for name in ("leading", "paper", "second_order")}
     for t in times:

@@ -18,12 +18,12 @@ def one_curve(s: Array, runs: Flows, agreement: Mapping[float, Array], made_by: 
     with drawing(1, 3, width=9.0, height=3.2) as (fig, axes):
         for (rho, run), colour, dash, lw in zip(runs.items(), RAMP, DASHES, (4.0, 2.6, 1.6)):
             size = np.linalg.norm(run.Phi, axis=(1, 2))
-            axes[0].plot(run.t, agreement[rho], color=colour, ls=dash, lw=lw, label=f"ρ = {rho:g}")
-            axes[1].plot(s, agreement[rho], color=colour, ls=dash, lw=lw)
-            axes[2].plot(s, size / size[0], color=colour, ls=dash, lw=lw)
-        axes[0].set(xlabel="time t", title="Agreement by time")
-        axes[1].set(xlabel="clock s", title="Agreement by the clock")
-        axes[2].set(xlabel="clock s", title="Size of Φ by the clock", ylim=(0, None))
+            axes[0].plot(1 + run.t, agreement[rho], color=colour, ls=dash, lw=lw, label=f"ρ = {rho:g}")
+            axes[1].plot(1 + s, agreement[rho], color=colour, ls=dash, lw=lw)
+            axes[2].plot(1 + s, size / size[0], color=colour, ls=dash, lw=lw)
+        axes[0].set(xscale="log", xlabel="1 + time t", title="Agreement by time")
+        axes[1].set(xscale="log", xlabel="1 + clock s", title="Agreement by the clock")
+        axes[2].set(xscale="log", xlabel="1 + clock s", title="Size of Φ by the clock", ylim=(0, None))
         fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
         ends = "; ".join(f"rho = {rho:g} ends at t = {run.t[-1]:.3g}" for rho, run in runs.items())
         last = agreement[0.0][-1]

@@ -30,8 +30,8 @@ def thresholds(t: Array, rho: float, theta: Array, made_by: str) -> None:
         right.set(xscale="log", xlabel="1 + clock s", title="θ along the exact flow")
         alt = (
             f"Left: the thresholds of Eq. 7 and of the cubic law against theta run together as theta grows; at "
-            f"theta = 0 Eq. 7 has {fold(0.0)[1]:.3f} and the cubic law with the own share {own:.3f}. Right: theta along "
-            f"the exact flow goes from {theta[0]:.2f} to {theta[-1]:.2f}."
+            f"theta = 0 Eq. 7 has {fold(0.0)[1]:.3f} and the cubic law with the own share {own:.3f}. Right: theta "
+            f"along the exact flow goes from {theta[0]:.2f} to {theta[-1]:.2f}."
         )
         glue_figure(fig, "fig-thresholds", alt, made_by)
 
