@@ -58,7 +58,7 @@ def aligned(h: int):
 
 
 def growth(h: int) -> str:
-    """One line of the second table: how the cost grows with h, alone and over that of the line before."""
+    """One line of the second table: how the cost grows with h, in NumPy and in PyTorch."""
     w, phi = (part[0] for part in aligned(h))
     took = seconds(lambda: diagonal_moments(w, phi, 1.0, 1e-10))
     on_torch = seconds(lambda: diagonal_moments_torch(torch.as_tensor(w), torch.as_tensor(phi), 1.0, 1e-10))

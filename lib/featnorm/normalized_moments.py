@@ -491,7 +491,7 @@ def _diagonal_rule(w: Array, P: Array, Q: Array, b: float, grid: _Grid) -> tuple
 
 
 def _diagonal_rule_torch(state: _Diagonal, grid: _Grid, device: Any) -> tuple[Array, Array]:
-    """`_diagonal_rule` on a device; blocks hold 32 MB there, since a kernel call costs more than it does on a CPU."""
+    """`_diagonal_rule` on a device; on a GPU blocks hold 32 MB, since a kernel call costs more than it does on a CPU."""
     import torch
 
     def moved(value: Array) -> Tensor:
@@ -504,7 +504,7 @@ def _diagonal_rule_torch(state: _Diagonal, grid: _Grid, device: Any) -> tuple[Ar
     for i, j in (used[:, n : n + 1024] for n in range(0, used.shape[1], 1024)):
         x2, y2 = moved(grid.s[i]), moved(grid.r[j])
         nodes = torch.stack([torch.ones_like(x2), x2, y2, x2 * y2])
-        rows = 2**22 // len(x2)
+        rows = max(1, (BLOCK if w.device.type == "cpu" else 2**22) // len(x2))
         chunks = [slice(n, n + rows) for n in range(0, len(w), rows)]
         log_Z, T = torch.zeros_like(x2), torch.zeros_like(x2)
         for chunk in chunks:

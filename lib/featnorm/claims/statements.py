@@ -1949,7 +1949,7 @@ STATEMENTS: tuple[Claim, ...] = (
         ),
         new=(
             "The exact form for the two layers here: the difference of the decays acts as a relative learning rate "
-            "that grows without bound, so it can change where the flow goes."
+            "that grows without bound."
         ),
     ),
     Claim(
