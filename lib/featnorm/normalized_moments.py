@@ -491,7 +491,7 @@ def _diagonal_rule(w: Array, P: Array, Q: Array, b: float, grid: _Grid) -> tuple
 
 
 def _diagonal_rule_torch(state: _Diagonal, grid: _Grid, device: Any) -> tuple[Array, Array]:
-    """`_diagonal_rule` on a device; on a GPU blocks hold 32 MB, since a kernel call costs more than it does on a CPU."""
+    """`_diagonal_rule` on a device; on a GPU blocks hold 32 MB, since a kernel call costs more there than on a CPU."""
     import torch
 
     def moved(value: Array) -> Tensor:
