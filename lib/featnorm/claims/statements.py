@@ -1963,9 +1963,11 @@ STATEMENTS: tuple[Claim, ...] = (
             $\bar z=v/\max(\norm v_2,\epsilon)$. Along the gradient flow of that loss
 
             $$
-            \frac{d}{dt}\norm{W}_F^2=-2\rho\norm{W}_F^2+2g,\quad
-            \frac{d}{dt}\norm{\Phi}_F^2=-2\rho\norm{\Phi}_F^2+2g,\quad
+            \begin{aligned}
+            \frac{d}{dt}\norm{W}_F^2&=-2\rho\norm{W}_F^2+2g,\\
+            \frac{d}{dt}\norm{\Phi}_F^2&=-2\rho\norm{\Phi}_F^2+2g,\qquad
             g=\E\Big[\mathbf 1\{\norm u_2<\epsilon\}\,\frac{u^\top\bar z}{\epsilon}\Big].
+            \end{aligned}
             $$
 
             Above the floor $g=0$, which is the norm law. PyTorch's `cosine_similarity` takes the derivative of the norm

@@ -48,8 +48,8 @@ def flow_laws(cosine: Flows, l2: Flows, made_by: str) -> None:
             left.plot(
                 run.t, np.exp(rho * run.t) * norm / norm[0], color=COLOURS["neutral"], ls="-.", label=f"L2, ρ = {rho:g}"
             )
-        left.set(xlabel="time t", title="‖W‖ exp(ρt) / ‖W(0)‖", ylim=(0, None))
-        right.set(xlabel="time t", title="‖WᵀW − ΦΦᵀ‖ / ‖Φ‖²", ylim=(0, None))
+        left.set(xlabel="time t", title="‖W‖ exp(ρt) / ‖W(0)‖", ylim=(0, 1.1 * left.get_ylim()[1]))
+        right.set(xlabel="time t", title="‖WᵀW − ΦΦᵀ‖ / ‖Φ‖²", ylim=(0, 1.3 * right.get_ylim()[1]))
         fig.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=2)
         glue_figure(
             fig,
