@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from featnorm import cli, results
 from featnorm.claims import CHECKS, REGISTRY
 from featnorm.cli import main
 
@@ -66,3 +67,19 @@ def test_a_closed_pipe_ends_quietly(argv, unbuffered):
     os.close(write)
     assert done.stderr == ""
     assert done.returncode == 141 or (argv == ["--help"] and done.returncode == 0)  # argparse may swallow the error
+
+
+def test_archived_runs_are_listed_and_verified(capsys, monkeypatch):
+    assert main(["results"]) == 0
+    assert "terminal-state-h12" in capsys.readouterr().out
+    recipe = cli.ARCHIVES["terminal-state-h12"]
+    for agrees, status, words in ((True, 0, "agrees"), (False, 1, "differs; the archive stays")):
+        replay = results.Replay(1e-7, agrees, "starts = 2 of 200")
+        monkeypatch.setattr(results, "verify", lambda *a, replay=replay: replay if a[1] is recipe else None)
+        assert main(["results", "verify", "terminal-state-h12", "--first", "2"]) == status
+        assert words in capsys.readouterr().out
+
+
+def test_verifying_too_much_is_refused(capsys):
+    assert main(["results", "verify", "terminal-state-h12", "--first", "201"]) == 2
+    assert "first = 201: must be at most starts = 200" in capsys.readouterr().err

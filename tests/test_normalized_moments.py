@@ -1,10 +1,14 @@
 """Exact moments: closed forms, a plain quadrature, Monte Carlo, symmetries, convergence, honest errors, limits."""
 
+import subprocess
+import sys
 import time
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -17,7 +21,13 @@ from featnorm.matrix_flow import (
     estimate_gradient,
     estimate_H,
 )
-from featnorm.normalized_moments import cosine_field_expected, diagonal_moments, matrix_moments
+from featnorm.normalized_moments import (
+    FollowedMoments,
+    cosine_field_expected,
+    diagonal_moments,
+    diagonal_moments_torch,
+    matrix_moments,
+)
 from featnorm.setting import Setting, cosine_loss_equal_modes, initialize, views
 
 
@@ -409,3 +419,78 @@ def test_bad_matrices_are_refused(W, F, message):
 def test_bad_accuracies_are_refused(accuracy):
     with pytest.raises(ValueError, match=r"accuracy = "):
         diagonal_moments([1.0], [1.0], 1.0, accuracy)
+
+
+# --- Nodes used again, and sums on another device --------------------------------------------------------------------
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from(KINDS), st.integers(3, 40))
+def test_nodes_used_again_are_as_good_as_fresh_ones(seed, kind, h):
+    """Along a path on which spectra change by a third in all, exact zeros included."""
+    generator = rng(seed)
+    w, phi = spectra(kind, h, generator)
+    moments, drift = FollowedMoments(1.0, 1e-9), generator.uniform(-0.3, 0.3, (2, h))
+    for x in np.linspace(0.0, 1.0, 30):
+        now = w * (1 + x * drift[0]), phi * (1 + x * drift[1])
+        m, exact = moments(*now), diagonal_moments(*now, 1.0, 1e-13)
+        assert m.error <= 1e-9
+        assert distance(m, exact, *now, 1.0) <= 4 * m.error + exact.error
+    assert moments.planned < 30
+
+
+def test_nodes_are_chosen_again_after_a_jump():
+    moments = FollowedMoments(1.0)
+    for kind in KINDS:
+        w, phi = spectra(kind, 20, rng(3))
+        for _ in range(2):
+            assert distance(moments(w, phi), diagonal_moments(w, phi, 1.0, 1e-13), w, phi, 1.0) < 4e-10
+    assert moments.planned == len(KINDS)
+    assert moments([1.0, 2.0], [1.0, 1.0]).k.shape == (2,)  # another number of modes
+    assert moments([1.0, 0.0], [1.0, 1.0]).k[1] == np.inf  # a rate that diverges is not judged by old nodes
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("h", [3, 40, 9000])
+def test_the_torch_path_agrees(kind, h):
+    w, phi = spectra(kind, h, rng(21))
+    m, there = diagonal_moments(w, phi, 0.7), diagonal_moments_torch(torch.tensor(w), torch.tensor(phi), 0.7)
+    assert there.k.dtype == there.H.dtype == torch.float64 and there.k.device == torch.device("cpu")
+    on_cpu = replace(there, k=there.k.numpy(), H=there.H.numpy())
+    assert distance(on_cpu, m, w, phi, 0.7) < 1e-12
+    assert there.nodes == m.nodes and abs(there.error - m.error) < 1e-12
+
+
+def test_the_torch_path_takes_other_precisions_and_infinite_rates():
+    single = diagonal_moments_torch(torch.tensor([1.0, -0.5]), torch.tensor([1.0, 2.0], requires_grad=True), 1.0)
+    assert abs(single.H.numpy() - diagonal_moments([1.0, -0.5], [1.0, 2.0], 1.0).H).max() < 1e-12
+    assert not single.H.requires_grad
+    assert diagonal_moments_torch(torch.tensor([1.0, 0.0]), torch.ones(2), 1.0).k[1] == torch.inf
+
+
+@pytest.mark.parametrize(
+    "w, phi, message",
+    [
+        ([1.0, 2.0], [1.0, -0.5], r"phi: must have no negative entry"),
+        ([1.0, 2.0], [1.0, np.nan], r"phi: has 1 entries that are not finite"),
+        ([1.0, 2.0], [1.0], r"phi: has shape \(1,\), must have shape \(2\)"),
+        ([1.0, 0.0], [0.0, 1.0], r"w, phi: w\^2 phi is zero in every mode"),
+    ],
+)
+def test_the_torch_path_refuses_bad_spectra(w, phi, message):
+    with pytest.raises(ValueError, match=message):
+        diagonal_moments_torch(torch.tensor(w), torch.tensor(phi), 1.0)
+
+
+def test_the_torch_path_refuses_what_is_not_a_tensor_and_accuracies_out_of_reach():
+    with pytest.raises(ValueError, match=r"phi: must be a torch.Tensor, but is a list; see diagonal_moments"):
+        diagonal_moments_torch(torch.ones(2), [1.0, 1.0], 1.0)
+    with pytest.raises(ValueError, match=r"on one device, but are on cpu and meta"):
+        diagonal_moments_torch(torch.ones(2), torch.ones(2, device="meta"), 1.0)
+    with pytest.raises(ValueError, match=r"accuracy = 1e-17: not reached"):
+        diagonal_moments_torch(torch.tensor([1.0, 2.0]), torch.ones(2), 1.0, 1e-17, strict=True)
+
+
+def test_importing_the_module_does_not_load_torch():
+    code = "import featnorm.normalized_moments, featnorm.eigen_flow, sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

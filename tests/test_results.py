@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import featnorm
-from featnorm import results
+from featnorm import results, surveys
 
 MADE_BY = "featnorm.scale.current"
 
@@ -421,3 +421,89 @@ def test_the_archives_of_the_book_are_whole_and_small():
     for name in results.names():
         results.load(name)
     assert sum(p.stat().st_size for p in results.ROOT.rglob("*") if p.is_file()) < 20e6
+
+
+# --- Replays ---------------------------------------------------------------------------------------------------------
+
+
+def recipe(tolerance=1e-9, **changes):
+    config = {"h": 3, "starts": 3, "seed": 1, **changes}
+    return results.Recipe(surveys.terminal_states, config, "starts", tolerance, "the same code on the same machine")
+
+
+@pytest.fixture
+def stale_survey(tmp_path):
+    """An archive made by the code of today that says another code made it."""
+    arrays = surveys.terminal_states(h=3, starts=3, seed=1)
+    words = {"made_by": "featnorm.surveys.terminal_states", "config": {"h": 3, "starts": 3}, "seed": 1}
+    save(tmp_path, arrays=arrays, closure="of another day", **words)
+    assert results.load("run", tmp_path).stale
+    return tmp_path
+
+
+def test_a_replay_that_agrees_clears_the_mark_and_leaves_a_record(stale_survey):
+    data = (stale_survey / "run" / "arrays.npz").read_bytes()
+    found = results.verify("run", recipe(), 2, stale_survey)
+    assert found.agrees and found.difference == 0.0 and found.replayed == "starts = 2 of 3"
+    run = results.load("run", stale_survey)
+    assert not run.stale
+    assert (stale_survey / "run" / "arrays.npz").read_bytes() == data
+    assert set(content(stale_survey)) == {"run/arrays.npz", "run/manifest.json"}
+    (record,) = run.manifest["verified"]
+    assert (record["replayed"], record["largest_difference"]) == ("starts = 2 of 3", 0.0)
+    assert record["replaced_closure_sha256"] == "of another day"
+    results.verify("run", recipe(), 1, stale_survey)
+    assert [r["replayed"] for r in results.load("run", stale_survey).manifest["verified"]] == [
+        "starts = 2 of 3",
+        "starts = 1 of 3",
+    ]
+
+
+def test_a_replay_that_differs_changes_nothing(stale_survey):
+    shifted = dict(results.load("run", stale_survey).arrays)
+    shifted["phi"] = shifted["phi"] * (1 + 1e-6)
+    words = {"made_by": "featnorm.surveys.terminal_states", "config": {"h": 3, "starts": 3}, "seed": 1}
+    save(stale_survey, arrays=shifted, closure="of another day", **words)
+    before = content(stale_survey)
+    found = results.verify("run", recipe(), 2, stale_survey)
+    assert not found.agrees and 1e-7 < found.difference < 2e-6
+    assert content(stale_survey) == before and results.load("run", stale_survey).stale
+    assert results.verify("run", recipe(tolerance=1e-5), 2, stale_survey).agrees
+
+
+@pytest.mark.parametrize(
+    "again, before",
+    [
+        ([1.0, 2.0], [1.0]),
+        ([1.0, np.nan], [1.0, 2.0]),
+        ([np.inf], [1.0]),
+        (["a"], ["b"]),
+        ([1], [1.0]),
+    ],
+)
+def test_what_cannot_be_compared_differs(again, before):
+    assert results._difference(np.array(again), np.array(before)) == np.inf
+
+
+def test_missing_values_at_the_same_places_agree():
+    assert results._difference(np.array([np.nan, 1.0]), np.array([np.nan, 1.0])) == 0.0
+    assert results._difference(np.array([True]), np.array([True])) == 0.0
+
+
+@pytest.mark.parametrize(
+    "change, first, words",
+    [({"seed": 2}, 1, "another configuration"), ({"h": 4}, 1, "another configuration"), ({}, 4, "at most starts = 3"),
+     ({}, 0, "first = 0")],
+)  # fmt: skip
+def test_a_replay_of_something_else_is_refused(stale_survey, change, first, words):
+    with pytest.raises(ValueError, match=words):
+        results.verify("run", recipe(**change), first, stale_survey)
+
+
+def test_the_recipes_of_the_command_fit_the_archives_of_the_book():
+    from featnorm.cli import ARCHIVES
+
+    for name, made in ARCHIVES.items():
+        manifest = results.load(name).manifest
+        assert made.made_by == manifest["made_by"]
+        assert dict(made.config) == {**manifest["config"], "seed": manifest["seed"]}

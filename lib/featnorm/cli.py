@@ -1,4 +1,4 @@
-"""The command ``featnorm`` (or ``python -m featnorm``): list claims, run their checks, make an archived run again."""
+"""The command ``featnorm`` (or ``python -m featnorm``): list claims, run their checks, make or verify archived runs."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from featnorm import claims, results, surveys
-from featnorm._validate import Array, natural
+from featnorm._validate import natural
 from featnorm.scale import Scale, current
 
 _EXAMPLES = """examples:
@@ -19,6 +19,8 @@ _EXAMPLES = """examples:
   featnorm claims --all --scale smoke    run every check in seconds
   featnorm claims lemma-4 --json         the evidence as JSON
   featnorm archive terminal-state-h12    make an archived run again (minutes), in book/results/
+  featnorm results                       list archived runs, and which are stale: their code has changed since
+  featnorm results verify NAME           replay the first part of an archived run; if it agrees, it is stale no more
 """
 
 
@@ -40,21 +42,43 @@ def _parser() -> argparse.ArgumentParser:
     claim.add_argument("--json", action="store_true", help="print the results as JSON")
     run = commands.add_parser("archive", help="make an archived run again and save it")
     run.add_argument("name", choices=list(ARCHIVES), help="which run")
+    archived = commands.add_parser("results", help="list archived runs, or verify one")
+    actions = archived.add_subparsers(dest="action")
+    again = actions.add_parser(
+        "verify", help="replay the first part of an archived run and clear its mark if it agrees"
+    )
+    again.add_argument("name", choices=list(ARCHIVES), help="which run")
+    again.add_argument("--first", type=int, default=5, metavar="N", help="how many entries to replay (default 5)")
     return parser
 
 
-#: Archived runs by name: the function that makes one, and its configuration with the seed.
-ARCHIVES: dict[str, tuple[Callable[..., dict[str, Array]], dict[str, int]]] = {
-    f"terminal-state-h{h}": (surveys.terminal_states, {"h": h, "starts": 200, "seed": 0}) for h in (12, 24, 48)
-} | {"assumption-4-ends-h16": (surveys.assumption_4_ends, {"h": 16, "starts": 20, "trained": 3, "seed": 0})}
+#: Archived runs by name.
+ARCHIVES = {
+    f"terminal-state-h{h}": results.Recipe(
+        surveys.terminal_states,
+        {"h": h, "starts": 200, "seed": 0},
+        part="starts",
+        tolerance=1e-5,
+        source="integrator tolerance 1e-8 per step, times 1e3 for the steps",
+    )
+    for h in (12, 24, 48)
+} | {
+    "assumption-4-ends-h16": results.Recipe(
+        surveys.assumption_4_ends,
+        {"h": 16, "starts": 20, "trained": 3, "seed": 0},
+        part="starts",
+        tolerance=1e-4,
+        source="integrator tolerance 1e-7 per step, times 1e3 for the steps",
+    )
+}
 
 
 def archive(name: str) -> None:
     """Run a survey with a progress bar and save it under its name; an archive of that name is replaced at the end."""
-    function, config = ARCHIVES[name]
-    made_by = f"{function.__module__}.{function.__name__}"
+    recipe = ARCHIVES[name]
+    made_by, config = recipe.made_by, recipe.config
     closure, start = results.closure_hash(made_by), time.perf_counter()
-    arrays = function(**config, progress=True)
+    arrays = recipe.function(**config, progress=True)
     results.save(
         name,
         arrays,
@@ -68,8 +92,19 @@ def archive(name: str) -> None:
     )
 
 
+def verify(name: str, first: int) -> int:
+    """Replay the first entries of an archived run and say what came out; 0 if they agree, else 1."""
+    recipe = ARCHIVES[name]
+    found = results.verify(name, recipe, first)
+    word = "agrees, so that the archive is not stale" if found.agrees else "differs; the archive stays as it is"
+    print(f"{name}: {word} ({found.replayed}; difference {found.difference:.2g}, tolerance {recipe.tolerance:g})")
+    return int(not found.agrees)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns 0, 1 if a check decided nothing or failed, 2 for bad arguments, 141 for a closed pipe.
+    """Run the command; returns an exit status.
+
+    0; 1 if a check decided nothing or failed, or a replay differs; 2 for bad arguments; 141 for a closed pipe.
 
     >>> main(["claims", "eq-7", "--scale", "smoke"])
     eq-7: holds (statistic 0, threshold 0; 6 of 6 wrong variants rejected)
@@ -91,6 +126,12 @@ def _main(argv: Sequence[str] | None) -> int:
         if args.command == "archive":
             archive(args.name)
             return 0
+        if args.command == "results":
+            if args.action == "verify":
+                return verify(args.name, args.first)
+            for name in results.names():
+                print(f"{name:32s} {'stale' if results.load(name).stale else 'code unchanged'}")
+            return 0
         ids = list(claims.CHECKS) if args.all else args.ids
         if not ids:
             for claim in claims.REGISTRY.values():
@@ -99,10 +140,10 @@ def _main(argv: Sequence[str] | None) -> int:
         seed, scale = natural("--seed", args.seed), Scale(args.scale) if args.scale else current()
         for id in ids:
             claims.checked(id)  # refuse before the first check runs, not after an hour of them
-        results = []
+        found = []
         for id in ids:
             result = claims.run(id, seed, scale)
-            results.append(result)
+            found.append(result)
             if not args.json:
                 rejected = sum(not e.passed for e in result.falsifiers.values())
                 print(
@@ -110,9 +151,9 @@ def _main(argv: Sequence[str] | None) -> int:
                     f"{result.evidence.threshold:.3g}; {rejected} of {len(result.falsifiers)} wrong variants rejected)",
                     flush=True,
                 )
-    except ValueError as error:
+    except (ValueError, FileNotFoundError) as error:
         print(f"featnorm: {error}", file=sys.stderr)
         return 2
     if args.json:
-        print(json.dumps([r.as_dict() for r in results], indent=1))
-    return int(any(r.outcome in ("undecided", "fails") for r in results))
+        print(json.dumps([r.as_dict() for r in found], indent=1))
+    return int(any(r.outcome in ("undecided", "fails") for r in found))

@@ -10,8 +10,8 @@ import numpy as np
 from scipy.integrate import solve_ivp
 
 from featnorm._validate import Array, array, in_range, nonnegative, one_of, positive, weights
-from featnorm.matrix_flow import CLOSURES, clock, unclock
-from featnorm.normalized_moments import diagonal_moments
+from featnorm.matrix_flow import CLOSURES, Drift, clock, unclock
+from featnorm.normalized_moments import FollowedMoments, diagonal_moments
 from featnorm.setting import Norms, Setting
 
 EigenClosure = Literal["paper", "leading", "second_order", "exact"]
@@ -165,12 +165,20 @@ def parabola_velocity(w: Array, N: Norms, setting: Setting) -> Array:
     return out
 
 
+class FlowEnded(RuntimeError):
+    """A flow that cannot be followed beyond the time ``t``, and ``why``: a norm vanishes or a mode blows up there."""
+
+    def __init__(self, t: float, why: str) -> None:
+        super().__init__(f"Eq. 5 could not be integrated beyond t = {t:.6g}: {why}")
+        self.t, self.why = t, why
+
+
 @dataclass(frozen=True)
 class EigenTrajectory:
     """Modes along time: t (m,), w (m, h), phi (m, h); ``at(t)`` gives (w, phi) at any time by dense output.
 
     ``extinct_at`` is the time at which every |w_j| has fallen below the chosen fraction of the largest |w_j(0)|, and
-    the integration stops; None if that did not happen.
+    the integration stops; None if that did not happen. ``rho`` is the weight decay of the run.
     """
 
     t: Array
@@ -178,6 +186,16 @@ class EigenTrajectory:
     phi: Array
     at: Callable[[float], tuple[Array, Array]]
     extinct_at: float | None
+    rho: float = 0.0
+
+    def drift(self) -> Drift:
+        """How far the run departs from the exact laws. The closure of Lemma 4 keeps only the balance law.
+
+        >>> run = integrate([1.0, 0.5], [1.0, 2.0], Setting(h=2, d=2, rho=0.1), 5.0, "exact")
+        >>> max(run.drift().Phi, run.drift().W, run.drift().balance) < 1e-7
+        True
+        """
+        return Drift.of(self.t, self.rho, self.w, self.phi, self.phi - self.w**2)
 
     def norms(self) -> list[Norms]:
         """N_Phi, N_Psi and N_x at every recorded time."""
@@ -199,7 +217,7 @@ def integrate(
     Extinction is the event max |w_j| = ``extinct`` max |w_j(0)|; ``extinct = 0`` never stops a run. With norms computed
     from the modes and positive w, the paper's closure reaches it in finite time. Such coupled systems are integrated
     without weight decay, by the clock (`featnorm.matrix_flow.clock`): the shrinking of the norms, which would make them
-    stiff, is put back exactly. Raises ValueError for bad input, RuntimeError if the integration breaks down (a frozen
+    stiff, is put back exactly. Raises ValueError for bad input, `FlowEnded` if the integration breaks down (a frozen
     system can blow up in finite time below its negative equilibrium).
 
     >>> run = integrate(np.full(3, 0.1), np.full(3, 0.01), Setting(h=3, d=3, rho=1.0), 40.0, frozen=Norms(1, 1, 0))
@@ -225,33 +243,41 @@ def integrate(
     # The variable of integration is the time where the norms are frozen, and the clock where they are not.
     rho = setting.rho if frozen is None else 0.0
     inner = setting if frozen is not None else setting.with_(rho=0.0)
+    moments = FollowedMoments(inner, min(1e-2 * rtol, 1e-2))
+
+    # Psi has vanished, up to what steps can resolve; on the parabola the event of extinction comes before that.
+    gone = (0.01 * extinct**4 if extinct > 0 else 1e-20) * float((w0**2 * phi0).sum())
 
     def slope(s: float, y: Array) -> Array:
-        if frozen is None and not min(y[h:].sum(), (y[:h] ** 2 * y[h:]).sum()) > 0.0:
-            t = float(unclock(s, rho))
-            raise RuntimeError(f"Eq. 5 could not be integrated beyond t = {t:.6g}: Phi or Psi vanishes there")
-        return np.concatenate(_velocity(y[:h], y[h:], inner, closure, frozen))
+        if frozen is None and not (y[h:].sum() > 0.0 and (y[:h] ** 2 * y[h:]).sum() > gone):
+            raise FlowEnded(float(unclock(s, rho)), "Phi or Psi vanishes there")
+        w, phi = y[:h], y[h:]
+        if closure == "exact":  # coupled norms always, so without weight decay by the clock
+            k = moments(w, np.maximum(phi, 0.0)).k
+            return np.concatenate([k, 2.0 * w * k])
+        return np.concatenate(_velocity(w, phi, inner, closure, frozen))
 
     def shrunk(s: float | Array, y: Array) -> tuple[Array, Array]:
         factor = np.exp(-rho * unclock(s, rho))
         return factor * y[:h], factor**2 * y[h:]
 
-    def extinction(s: float, y: Array) -> float:
-        return float(np.abs(shrunk(s, y)[0]).max()) - floor
+    class Extinction:
+        terminal = True  # where the event happens, `solve_ivp` stops
 
-    extinction.terminal = True  # type: ignore[attr-defined]
+        def __call__(self, s: float, y: Array) -> float:
+            return float(np.abs(shrunk(s, y)[0]).max()) - floor
+
     y0 = np.concatenate([w0, phi0])
     s_end = float(clock(t_end, rho))
     atol = rtol * max(floor, 1e-12 * float(np.abs(y0).max()))
     with np.errstate(over="ignore", invalid="ignore"):  # a blow-up overflows before LSODA gives up
         out = solve_ivp(
-            slope, (0.0, s_end), y0, method="LSODA", rtol=rtol, atol=atol, dense_output=True, events=extinction
+            slope, (0.0, s_end), y0, method="LSODA", rtol=rtol, atol=atol, dense_output=True, events=Extinction()
         )
     finite = np.isfinite(out.y).all(axis=0)
     if not out.success or not finite.all():
         why = out.message if finite.all() else "a mode blows up"
-        t = float(unclock(out.t[finite][-1], rho))
-        raise RuntimeError(f"Eq. 5 could not be integrated beyond t = {t:.6g}: {why}")
+        raise FlowEnded(float(unclock(out.t[finite][-1], rho)), why)
     times = np.array(unclock(out.t, rho))
     ended = float(unclock(out.t_events[0][0], rho)) if len(out.t_events[0]) else None
     if ended is None:
@@ -264,7 +290,7 @@ def integrate(
         return shrunk(s, out.sol(s))
 
     w, phi = shrunk(out.t, out.y)
-    return EigenTrajectory(times, w.T, phi.T, at, ended)
+    return EigenTrajectory(times, w.T, phi.T, at, ended, setting.rho)
 
 
 def water_level(c: Array, total: float) -> float:

@@ -17,7 +17,7 @@ import re
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -30,7 +30,7 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike, NDArray
 
-from featnorm._validate import natural, nonnegative
+from featnorm._validate import natural, nonnegative, positive_int
 from featnorm.provenance import commit, machine
 
 ROOT = Path(__file__).resolve().parents[2] / "book" / "results"
@@ -60,6 +60,10 @@ def _folder(name: str, root: Path | str | None) -> Path:
 def _manifest_hash(manifest: Mapping[str, Any]) -> str:
     rest = {key: value for key, value in manifest.items() if key != "manifest_sha256"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()).hexdigest()
+
+
+def _manifest_text(manifest: Mapping[str, Any]) -> str:
+    return json.dumps({**manifest, "manifest_sha256": _manifest_hash(manifest)}, indent=2) + "\n"
 
 
 def _npz(arrays: Mapping[str, ArrayLike]) -> bytes:
@@ -191,7 +195,7 @@ def save(
         **{"date": datetime.now(UTC).date().isoformat(), "versions": versions, "closure_sha256": closure},
         **{"arrays_sha256": hashlib.sha256(data).hexdigest()},
     }
-    text = json.dumps({**manifest, "manifest_sha256": _manifest_hash(manifest)}, indent=2)
+    text = _manifest_text(manifest)
     if found := _A_PATH.search(text):
         raise ValueError(f"config, command or device: must not name a path of this machine, but has {found.group()!r}")
     folder.parent.mkdir(exist_ok=True)
@@ -200,7 +204,7 @@ def save(
     try:
         new.mkdir()  # not `temporary` itself, which only its owner may read
         (new / "arrays.npz").write_bytes(data)
-        (new / "manifest.json").write_bytes(text.encode() + b"\n")
+        (new / "manifest.json").write_bytes(text.encode())
         if folder.exists():
             os.replace(folder, old)
         os.replace(new, folder)
@@ -264,3 +268,100 @@ def names(root: Path | str | None = None) -> list[str]:
     []
     """
     return sorted(p.name for p in (ROOT if root is None else Path(root)).glob("*/") if not p.name.startswith("."))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How an archived run is made: the function, its configuration with the seed, and how a part of it is replayed.
+
+    ``part`` names the parameter that shortens a run: with ``{part: n}`` instead of its value, every array returned must
+    be the leading block of the whole run's, shorter along some of its axes. ``tolerance`` is the largest difference
+    between a replay and the archive, relative to the largest entry of the array; ``source`` says where it comes from.
+    """
+
+    function: Callable[..., Mapping[str, ArrayLike]]
+    config: Mapping[str, Any]
+    part: str
+    tolerance: float
+    source: str
+
+    @property
+    def made_by(self) -> str:
+        """Dotted name of the function."""
+        return f"{self.function.__module__}.{self.function.__name__}"
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What a replay found: the largest relative difference, whether it is small enough, and what was replayed."""
+
+    difference: float
+    agrees: bool
+    replayed: str
+
+
+def verify(name: str, recipe: Recipe, first: int, root: Path | str | None = None) -> Replay:
+    """Run the first part of an archived run again; where it agrees, the code of today counts as the code that made it.
+
+    The mark of a stale archive is cleared by writing the `closure_hash` of today into its manifest. The list
+    ``verified`` there keeps a record of each time: date, commit, machine, what was replayed, the largest difference and
+    its tolerance, and the hash that was replaced. The arrays stay as they are. Where the replay differs, nothing is
+    written.
+
+    Parameters
+    ----------
+    recipe: must have the configuration, seed and function of the archive.
+    first: how many entries are replayed, from 1 to the whole run.
+
+    Raises ValueError for other recipes and numbers, and what `load` raises.
+
+    >>> from featnorm.surveys import terminal_states
+    >>> recipe = Recipe(terminal_states, {"h": 2, "starts": 2, "seed": 0}, "starts", 1e-9, "the same code")
+    >>> with tempfile.TemporaryDirectory() as root:
+    ...     save("demo", terminal_states(2, 2, 0), made_by=recipe.made_by, config={"h": 2, "starts": 2}, seed=0,
+    ...          command="featnorm demo", seconds=0.1, device="CPU", closure="code of another day", root=root)
+    ...     before = load("demo", root).stale
+    ...     found = verify("demo", recipe, 1, root)
+    ...     before, found, load("demo", root).stale
+    (True, Replay(difference=0.0, agrees=True, replayed='starts = 1 of 2'), False)
+    """
+    archive = load(name, root)
+    config, manifest = dict(recipe.config), dict(archive.manifest)
+    whole = config[recipe.part]
+    if recipe.made_by != manifest["made_by"] or config != {**manifest["config"], "seed": manifest["seed"]}:
+        raise ValueError(f"{name}: was made by {manifest['made_by']} with another configuration than the recipe's")
+    if positive_int("first", first) > whole:
+        raise ValueError(f"first = {first}: must be at most {recipe.part} = {whole}")
+    closure = closure_hash(recipe.made_by)  # from before the replay, during which the code may change
+    again = {key: np.asarray(value) for key, value in recipe.function(**{**config, recipe.part: first}).items()}
+    if again.keys() != archive.arrays.keys():
+        raise ValueError(f"{name}: holds {', '.join(archive.arrays)}, the replay gave {', '.join(again)}")
+    difference = max(
+        _difference(again[key], value[tuple(map(slice, again[key].shape))]) for key, value in archive.arrays.items()
+    )
+    found = Replay(difference, difference <= recipe.tolerance, f"{recipe.part} = {first} of {whole}")
+    if found.agrees:
+        record = {
+            **{"date": datetime.now(UTC).date().isoformat(), "commit": commit(), "machine": machine()},
+            **{"replayed": found.replayed, "largest_difference": difference, "tolerance": recipe.tolerance},
+            **{"tolerance_from": recipe.source, "replaced_closure_sha256": manifest["closure_sha256"]},
+        }
+        manifest |= {"closure_sha256": closure, "verified": [*manifest.get("verified", []), record]}
+        file = _folder(name, root) / "manifest.json"
+        new = file.with_name(".manifest.json")
+        new.write_bytes(_manifest_text(manifest).encode())
+        os.replace(new, file)
+    return found
+
+
+def _difference(again: NDArray[Any], before: NDArray[Any]) -> float:
+    """The largest difference, relative to the largest entry; infinite where shapes or missing values differ."""
+    if again.shape != before.shape or again.dtype.kind != before.dtype.kind:
+        return float("inf")
+    if before.dtype.kind not in "biufc":
+        return 0.0 if np.array_equal(again, before) else float("inf")
+    known = np.isfinite(before)
+    if not np.array_equal(known, np.isfinite(again)):
+        return float("inf")
+    size = float(np.abs(before[known]).max(initial=0.0)) or 1.0
+    return float(np.abs(again[known] * 1.0 - before[known] * 1.0).max(initial=0.0)) / size

@@ -65,8 +65,8 @@ def assumption_4_ends(h: int, starts: int, trained: int, seed: int, progress: bo
 
     ``W0``, ``F0``, ``W``, ``F`` (h, h): start and end of the flow, F = Phi Phi^T; ``F_trained`` the same after SGD.
     ``s`` (times,) is the clock; ``asymmetry``, ``commutator``, ``turned_W``, ``turned_F`` follow the flow (times,);
-    ``commutator_kept`` is the commutator where W is kept symmetric. ``drift`` (2,) is the largest departure from the
-    norm law and from the balance law. Start i has a random stream of its own.
+    ``commutator_kept`` is the commutator where W is kept symmetric. ``drift`` (3,) holds the largest departures from
+    the norm law of Phi and of W and from the balance law (`featnorm.matrix_flow.Drift`). Start i has a random stream of its own.
     """
     h, s = positive_int("h", h), np.append(0.0, np.geomspace(1.0, 40.0 * h**2, 14))
     streams = {
@@ -97,7 +97,7 @@ def assumption_4_ends(h: int, starts: int, trained: int, seed: int, progress: bo
                 "commutator_kept": np.array([commutator(*pair) for pair in zip(F_kept, kept.W)]),
                 "turned_W": np.array([turned((W + W.T) / 2, W0) for W in run.W]),
                 "turned_F": np.array([turned(A, F[0]) for A in F]),
-                "drift": np.array([part.max() for part in run.drift()]),
+                "drift": np.array([run.drift().Phi, run.drift().W, run.drift().balance]),
             }
         )
         if i < natural("trained", trained):

@@ -1,32 +1,21 @@
-"""Checks of the chapter "Exact moments": the quadrature, the order of each closure, what closures do to size."""
+"""Checks of the chapter "Exact moments": the integral, its quadrature, and states that stay diagonal."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 
 from featnorm._validate import Array
-from featnorm.claims.eigenvalues import KINDS, commuting_states
+from featnorm.claims.lemma_4 import Rate, by_closure
 from featnorm.claims.model import Check, Evidence, t_threshold
-from featnorm.eigen_flow import EigenClosure, integrate, mode_norms, rate, rate_terms
 from featnorm.matrix_flow import H_diagonal_blocks
 from featnorm.normalized_moments import diagonal_moments
 from featnorm.scale import Scale
 from featnorm.setting import Setting
 
 BLOCKS = 64
-
-#: A formula for k_j = H_jj / w_j in a commuting state: (w, phi, setting) -> (h,).
-Rate = Callable[[Array, Array, Setting], Array]
-
-
-def by_closure(name: EigenClosure) -> Rate:
-    """One of the closures of `featnorm.eigen_flow.rate`."""
-    return lambda w, phi, setting: rate(w, phi, setting, name)
-
 
 # --- The quadrature --------------------------------------------------------------------------------------------------
 
@@ -38,7 +27,7 @@ def check_exact_moments(formula: Rate, scale: Scale, seed: int) -> Evidence:
     setting = Setting(h=h, d=h, sigma2=0.7)
     w, phi = rng.standard_normal((3, h)), rng.exponential(size=(3, h))
     w[1, 0] = phi[2, 0] = 0.0
-    n = scale.pick(smoke=200_000, book=4_000_000, full=40_000_000)
+    n = scale.pick(smoke=200_000, book=800_000, full=40_000_000)
     blocks = H_diagonal_blocks(w, phi, setting, n, rng, BLOCKS)
     stderr = blocks.std(axis=0, ddof=1) / np.sqrt(BLOCKS)
     claimed = np.array([a * formula(a, b, setting) for a, b in zip(w, phi)])
@@ -50,141 +39,57 @@ def check_exact_moments(formula: Rate, scale: Scale, seed: int) -> Evidence:
     return Evidence(statistic, t_threshold(int(live.sum()), BLOCKS), source, "numerical", n, seed)
 
 
-# --- Orders of the closures ------------------------------------------------------------------------------------------
+#: E cos of a state by a rule of this step: (w, phi, a, step) -> value.
+Rule = Callable[[Array, Array, float, float], float]
 
 
-#: From here on the neglected orders are small enough for a fit.
-SIZES = (64, 256, 1024)
+def mean_cosine(first: float = 0.5, substitution: Literal["sinh", "algebraic", "none"] = "sinh") -> Rule:
+    """E cos by the trapezoidal rule on both axes; ``first`` is the weight of the nodes at zero.
 
-
-@lru_cache(maxsize=2)
-def exact_states(seed: int) -> tuple[tuple[Setting, dict[str, list[tuple[Array, Array, Array]]]], ...]:
-    """For each of SIZES the setting and, kind by kind, commuting states (w, phi, exact H); every formula reads them."""
-    rng = np.random.default_rng(seed)
-    out = []
-    for h in SIZES:
-        setting = Setting(h=h, d=2 * h, sigma2=1.0)
-        states = commuting_states(setting, rng)
-        exact = {
-            kind: [(w, phi, diagonal_moments(w, phi, setting, 1e-12).H) for w, phi in zip(*states[kind])]
-            for kind in KINDS
-        }
-        out.append((setting, exact))
-    return tuple(out)
-
-
-def closure_errors(formula: Rate, seed: int) -> dict[str, list[float]]:
-    """||H - formula||_F / ||H||_F, kind by kind and size by size, H by quadrature."""
-    out: dict[str, list[float]] = {kind: [] for kind in KINDS}
-    for setting, states in exact_states(seed):
-        for kind in KINDS:
-            off = sum(float(np.sum((H - w * formula(w, phi, setting)) ** 2)) for w, phi, H in states[kind])
-            out[kind].append(float(np.sqrt(off / sum(float(H @ H) for *_, H in states[kind]))))
-    return out
-
-
-def check_consistent_closure(formula: Rate, scale: Scale, seed: int) -> Evidence:
-    """The relative error falls like h^-2 in states of both kinds: fitted exponents, against the exact H."""
-    errors = closure_errors(formula, seed)
-    orders = {kind: float(np.polyfit(np.log(SIZES), np.log(values), 1)[0]) for kind, values in errors.items()}
-    worst = max(abs(order + 2.0) for order in orders.values())
-    source = "half the gap to the neighbouring exponents -1 and -3"
-    return Evidence(worst, 0.5, source, "numerical", len(SIZES), seed, numbers=orders)
-
-
-def weighted(*weights: float) -> Rate:
-    """Lemma 4's closure with its three terms multiplied by ``weights``; (1, 1, 1) is the paper's."""
-    return lambda w, phi, setting: np.array(weights) @ rate_terms(w, phi, mode_norms(w, phi), setting)
-
-
-def check_lemma_4_relative(formula: Rate, scale: Scale, seed: int) -> Evidence:
-    """The relative error of Lemma 4's closure falls like 1/h in states of both kinds, down to the largest size."""
-    errors = closure_errors(formula, seed)
-    # The last step alone: a small error that does not fall any more would hide in a fit over all sizes.
-    slopes = {
-        kind: float(np.log(values[-1] / values[-2]) / np.log(SIZES[-1] / SIZES[-2])) for kind, values in errors.items()
-    }
-    source = "half the gap between the exponents 0 and -1, over the last two sizes"
-    return Evidence(max(slopes.values()), -0.5, source, "numerical", len(SIZES), seed, numbers=slopes)
-
-
-def check_middle_term(weight: float, scale: Scale, seed: int) -> Evidence:
-    """With the middle term times ``weight``: nearer to H than without it at initialisation, farther in aligned states.
-
-    The statistic is the larger of the two ratios of errors, the claimed smaller one over the other, over all sizes.
+    ``sinh``: X = sinh(t) over the square root of 2 a times the largest of the spectrum, which is what the library does.
     """
-    without, with_it = closure_errors(weighted(1, 0, 1), seed), closure_errors(weighted(1, weight, 1), seed)
-    start = max(a / b for a, b in zip(with_it["initialisation"], without["initialisation"]))
-    late = max(b / a for a, b in zip(with_it["aligned"], without["aligned"]))
-    source = "the ratio must be below one by a margin that states of this size do not bridge"
-    numbers = {"initialisation": start, "aligned": late}
-    return Evidence(max(start, late), 0.8, source, "numerical", len(SIZES), seed, numbers=numbers)
 
-
-def _without(part: str) -> Rate:
-    """The consistent closure without its fluctuation sums G, or without the last sum."""
-
-    def formula(w: Array, phi: Array, setting: Setting) -> Array:
-        N, a2 = mode_norms(w, phi), setting.a**2
-        A, B, C = w**2 * phi / N.N_Psi**2, phi / N.N_Phi**2, w * phi / (N.N_Phi * N.N_Psi)
-        if part == "G":
-            G1 = 0.75 * (A @ A + B @ B) + A @ B / (2 * a2)
-            G2 = 3.75 * A @ A + 0.75 * B @ B + 1.5 * A @ B / a2
-            missing = phi / (N.N_Phi * N.N_Psi) * G1 - w * phi / N.N_Psi**2 * N.N_x * G2
+    def nodes(spectrum: Array, a: float, step: float) -> tuple[Array, Array]:
+        if substitution == "algebraic":
+            u = np.arange(0.0, 1.0, step / 8)
+            x, weight = u / (1 - u), step / 8 / (1 - u) ** 2
+        elif substitution == "none":
+            x = np.arange(0.0, 8.0, step)
+            weight = np.full(len(x), step)
         else:
-            missing = w * phi / N.N_Psi**2 * ((3 * A + B) @ C)
-        return rate(w, phi, setting, "second_order") - missing / setting.a
+            t = np.arange(0.0, 20.0, step)
+            x, weight = np.sinh(t), step * np.cosh(t)
+        weight[0] *= first
+        unit = np.sqrt(2 * a * spectrum.max())
+        return (x / unit) ** 2, weight / unit
 
-    return formula
+    def rule(w: Array, phi: Array, a: float, step: float) -> float:
+        (s, weight_s), (r, weight_r) = nodes(w**2 * phi, a, step), nodes(phi, a, step)
+        p, q = 2 * s[:, None] * w**2 * phi, 2 * r[:, None] * phi
+        D = 1 + a * (p[:, None] + q) + (a**2 - 1) * p[:, None] * q
+        Z = np.exp(-0.5 * np.log(D).sum(axis=2))
+        return float(4 / np.pi * weight_s @ (Z * ((w * phi) / D).sum(axis=2)) @ weight_r)
 
-
-# --- Extinction ------------------------------------------------------------------------------------------------------
-
-ExtinctionTime = Callable[[float, float, int, float], float]
-
-
-def extinction_time(a: float, rho: float, k: int, w0: float) -> float:
-    """t* of the claim: when k equal modes on the parabola reach zero under the paper's closure with coupled norms."""
-    return float(np.log1p(0.5 * rho * a * k**2 * w0**2) / (2 * rho))
-
-
-def check_extinction(formula: ExtinctionTime, scale: Scale, seed: int) -> Evidence:
-    """Integrated extinction times against the formula, and the exact flow, which only shrinks by its norm law."""
-    rng = np.random.default_rng(seed)
-    cases, worst = scale.pick(3, 12, 40), 0.0
-    for _ in range(cases):
-        k, rho, w0 = int(rng.integers(2, 9)), float(rng.uniform(0.02, 0.5)), float(rng.uniform(0.5, 2.0))
-        setting = Setting(h=k, d=k, sigma2=float(rng.uniform(0.3, 2.0)), rho=rho)
-        start = np.full(k, w0), np.full(k, w0**2)
-        claimed = formula(setting.a, rho, k, w0)
-        t_end = 2 * extinction_time(setting.a, rho, k, w0)
-        run = integrate(*start, setting, t_end, "paper", extinct=1e-4, rtol=1e-10)
-        found = run.extinct_at if run.extinct_at is not None else np.inf
-        exact = integrate(*start, setting, t_end, "exact", rtol=1e-10).w[-1]
-        worst = max(worst, abs(found / claimed - 1), float(np.max(np.abs(exact / (w0 * np.exp(-rho * t_end)) - 1))))
-    source = "stop at 1e-4 of the start, whose square is missing from t*, times 100"
-    return Evidence(worst, 1e-6, source, "numerical", cases, seed)
+    return rule
 
 
-def coupled_sizes(
-    w: Array, phi: Array, setting: Setting, t_end: float, closure: EigenClosure
-) -> tuple[Array, Array, str]:
-    """Times, the norm of Phi over its start, and how the run ended, along a flow with norms taken from the modes.
+def check_quadrature(rule: Rule, scale: Scale, seed: int) -> Evidence:
+    """Halving the step squares the error: the local order doubles each time, where a rule of fixed order keeps it.
 
-    A closure without the norm law may end before ``t_end``, where Psi vanishes; the run is then followed up to there.
+    Errors are the largest over random states of one to four modes, the hard ones; the order between two steps is log2
+    of their ratio. The statistic is minus the order from step 1 to 1/2 over the order from 2 to 1.
     """
-    try:
-        run = integrate(w, phi, setting, t_end, closure, extinct=0.0, rtol=1e-8)
-        ended = "the end of the run"
-    except RuntimeError as error:
-        # The flow says where and why it ended; a failure of another kind is not explained away.
-        said = re.search(r"beyond t = ([0-9.e+-]+): (.+)", str(error))
-        if said is None:
-            raise
-        run = integrate(w, phi, setting, 0.999 * float(said.group(1)), closure, extinct=0.0, rtol=1e-8)
-        ended = said.group(2)
-    size = np.sqrt(run.phi.sum(axis=1))
-    return run.t, size / size[0], ended
+    rng = np.random.default_rng(seed)
+    cases, errors = scale.pick(2, 6, 30), np.full(3, 1e-15)
+    for h in np.tile([1, 2, 3, 4], cases):
+        w, phi, sigma2 = rng.uniform(0.5, 1.5, h), rng.uniform(0.5, 1.5, h), float(rng.uniform(0.5, 2.0))
+        exact = diagonal_moments(w, phi, sigma2, 1e-14).cosine
+        found = [abs(rule(w, phi, 1 + sigma2, step) - exact) for step in (2.0, 1.0, 0.5)]
+        errors = np.maximum(errors, found)
+    first, then = np.log2(errors[:-1] / errors[1:])
+    ratio = float(then / first) if first > 0 else 0.0
+    source = "half the gap between the ratios 2 (geometric) and 1 (a fixed order)"
+    return Evidence(-ratio, -1.5, source, "numerical", 4 * cases, seed, numbers={"ratio": ratio})
 
 
 CHECKS: dict[str, Check] = {
@@ -198,46 +103,13 @@ CHECKS: dict[str, Check] = {
             "sigma2 for a": lambda w, phi, setting: diagonal_moments(w, phi, setting.sigma2**2).k,
         },
     ),
-    "beyond-consistent-closure": Check(
-        check_consistent_closure,
-        claimed=by_closure("second_order"),
+    "beyond-quadrature": Check(
+        check_quadrature,
+        claimed=mean_cosine(),
         wrong={
-            "the leading order alone": by_closure("leading"),
-            "Lemma 4": by_closure("paper"),
-            "without the fluctuation sums G": _without("G"),
-            "without the last sum": _without("last"),
-        },
-    ),
-    "beyond-lemma-4-relative": Check(
-        check_lemma_4_relative,
-        claimed=weighted(1, 1, 1),
-        wrong={
-            "first term deleted": weighted(0, 1, 1),
-            "first term with the wrong sign": weighted(-1, 1, 1),
-            "third term deleted": weighted(1, 1, 0),
-            "third term with the wrong sign": weighted(1, 1, -1),
-            "without the factor 1 / (1 + sigma2)": weighted(2, 2, 2),
-            "first term five per cent too large": weighted(1.05, 1, 1),
-            "everything five per cent too small": weighted(0.95, 0.95, 0.95),
-            "the zero matrix": weighted(0, 0, 0),
-        },
-    ),
-    "beyond-middle-term": Check(
-        check_middle_term,
-        claimed=1.0,
-        wrong={
-            "no middle term": 0.0,
-            "the middle term with the wrong sign": -1.0,
-            "the middle term three times as large": 3.0,
-        },
-    ),
-    "beyond-self-consistent-extinction": Check(
-        check_extinction,
-        claimed=extinction_time,
-        wrong={
-            "k instead of its square": lambda a, rho, k, w0: extinction_time(a, rho, 1, w0 * k**0.5),
-            "the time of rho = 0 for every rho": lambda a, rho, k, w0: a * k**2 * w0**2 / 4,
-            "without sigma2": lambda a, rho, k, w0: extinction_time(1.0, rho, k, w0),
+            "the node at zero with full weight": mean_cosine(first=1.0),
+            "the axis mapped by x = u / (1 - u)": mean_cosine(substitution="algebraic"),
+            "nodes even in x itself, cut off": mean_cosine(substitution="none"),
         },
     ),
 }

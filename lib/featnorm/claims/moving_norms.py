@@ -256,7 +256,7 @@ def check_no_collapse(variant: str, scale: Scale, seed: int) -> Evidence:
         return Evidence(max(slopes), 0.5, source, "numerical", len(slopes), seed)
     if variant == "same time":  # moment k of the slowest decay against an earlier moment of the others
         paths = [
-            MatrixTrajectory(path.t[k % many :][:2], path.W[k % many :][:2], path.Phi[k % many :][:2])
+            MatrixTrajectory(path.t[k % many :][:2], path.W[k % many :][:2], path.Phi[k % many :][:2], path.rho)
             for k, path in enumerate(paths)
         ]
     worst = max(_spread(paths[i : i + many]) for i in range(0, len(paths), many))

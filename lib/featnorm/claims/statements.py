@@ -33,6 +33,7 @@ STATEMENTS: tuple[Claim, ...] = (
             the eigenvalue $w_j$ of $W$; the dynamics (8) of the L2 loss has degree three.
             """),
         restored="exact",
+        chapter="order",
         uses=("eq-7", "eq-8"),
     ),
     Claim(
@@ -316,7 +317,7 @@ STATEMENTS: tuple[Claim, ...] = (
             $$
             """),
         restored="constants",
-        chapter="eigenvalues",
+        chapter="lemma_4",
         uses=("lemma-1", "lemma-2", "lemma-3"),
     ),
     Claim(
@@ -1506,7 +1507,7 @@ STATEMENTS: tuple[Claim, ...] = (
             as long as the gradients have a finite expectation and the normalisation has no numerical floor.
             """),
         restored="exact",
-        chapter="gradient_flow",
+        chapter="clock",
         uses=("eq-2", "eq-3"),
         nearest=(
             "For weights whose scale does not matter, {cite:t}`vanlaarhoven2017`, {cite:t}`li2020reconciling` and "
@@ -1535,7 +1536,7 @@ STATEMENTS: tuple[Claim, ...] = (
             rank, normalised spectrum) runs through one curve, whatever $\rho\ge0$.
             """),
         restored="exact",
-        chapter="gradient_flow",
+        chapter="clock",
         uses=("eq-3", "beyond-norm-law"),
         nearest=(
             "{cite:t}`vanlaarhoven2017` and {cite:t}`li2020reconciling`: for scale-invariant networks weight decay "
@@ -1563,7 +1564,7 @@ STATEMENTS: tuple[Claim, ...] = (
             $\norm{\Phi}_F^2=e^{-2\rho t}\norm{\Phi(0)}_F^2$, so the mismatch divided by $\norm{\Phi}_F^2$ is constant.
             """),
         restored="exact",
-        chapter="gradient_flow",
+        chapter="clock",
         uses=("eq-1", "eq-3", "beyond-norm-law"),
         nearest=(
             "The balance theorem of {cite:t}`tian2021` for the L2 loss; for linear networks in general "
@@ -1704,7 +1705,7 @@ STATEMENTS: tuple[Claim, ...] = (
             zero matrix for $\hat H$.
             """),
         restored="exact",
-        chapter="exact_moments",
+        chapter="lemma_4",
         uses=("lemma-4", "beyond-exact-moments"),
         nearest="Lemma 4 of {cite:t}`bao2023`, with its additive remainder.",
         new=(
@@ -1725,7 +1726,7 @@ STATEMENTS: tuple[Claim, ...] = (
             without it; in aligned states it is larger.
             """),
         restored="exact",
-        chapter="exact_moments",
+        chapter="lemma_4",
         uses=("lemma-4", "beyond-consistent-closure", "beyond-exact-moments"),
         nearest="Lemma 4 of {cite:t}`bao2023`, whose closure contains the term.",
         new="What the term is worth, in which phase of training, measured against the exact moments.",
@@ -1753,7 +1754,7 @@ STATEMENTS: tuple[Claim, ...] = (
             $a\,H_{jj}=C_j-A_jN_\times$, of degree three in $w_j$ on the parabola.
             """),
         restored="exact",
-        chapter="exact_moments",
+        chapter="lemma_4",
         uses=("lemma-1", "beyond-exact-moments"),
         nearest=(
             "The closure of {cite:t}`bao2023`, which keeps one of the terms of relative size $1/h$; expansions of "
@@ -1777,7 +1778,7 @@ STATEMENTS: tuple[Claim, ...] = (
             which in general is not zero; it is negative if $W$ is positive definite.
             """),
         restored="exact",
-        chapter="eigenvalues",
+        chapter="lemma_4",
         uses=("lemma-1", "lemma-4"),
         nearest="The closure of {cite:t}`bao2023`; the exact part is scale invariance, as in the norm law.",
         new=(
@@ -1921,7 +1922,7 @@ STATEMENTS: tuple[Claim, ...] = (
             $\rho\to0$. The exact flow from the same state is $w(t)=w(0)e^{-\rho t}$.
             """),
         restored="exact",
-        chapter="exact_moments",
+        chapter="order",
         uses=("eq-5", "beyond-norm-law", "beyond-trace"),
         nearest="Equations 5 and 7 of {cite:t}`bao2023`, whose analysis holds the norms fixed.",
         new=(
@@ -2233,6 +2234,139 @@ STATEMENTS: tuple[Claim, ...] = (
         new="That the restriction leaves no time for learning, in the limit and to leading order.",
     ),
     # --------------------------------------------------------------------------------- beyond the paper: the exact flow
+    Claim(
+        id="beyond-quadrature",
+        kind="beyond",
+        name="Quadrature",
+        title="halving the step squares the error",
+        place="not in the paper",
+        statement=_text(r"""
+            Put $s=X^2$, $r=Y^2$ and $X=(2a\max_kw_k^2\varphi_k)^{-1/2}\sinh t$ into the integrals of the exact moments,
+            and the same for $Y$ with $\varphi_k$. The integrand is then even and analytic for
+            $|\operatorname{Im}t|<\pi/2$ on each axis, whatever the spectrum, and the trapezoidal rule of step $\delta$
+            on both axes errs by
+            $O(e^{-c/\delta})$ for every $c<\pi^2$: halving the step squares the error, up to a constant.
+            """),
+        restored="exact",
+        chapter="exact_moments",
+        uses=("beyond-exact-moments",),
+        nearest=(
+            "The geometric convergence of the trapezoidal rule for analytic integrands on the line is classical; "
+            "{cite:t}`trefethen2014` give the theorem."
+        ),
+        new="The substitution that brings all singularities of this integrand to one distance, for every spectrum.",
+    ),
+    Claim(
+        id="beyond-cubic-fold",
+        kind="beyond",
+        name="Cubic fold",
+        title="for positive agreement the saddle-node needs no term of order six",
+        place="not in the paper",
+        statement=_text(r"""
+            Leave out the middle term, so that at frozen norms
+            $\dot w=\frac1a\big(\frac{w^2}{N_\Phi N_\Psi}-\frac{N_\times w^3}{N_\Psi^2}\big)-\rho w$. If $N_\times>0$
+            this law has two positive equilibria for $0<\rho<\rho_3$ and none for $\rho>\rho_3$, with
+
+            $$
+            \rho_3=\frac1{4(1+\sigma^2)N_\times N_\Phi^2},\qquad
+            \frac{\rho_c}{\rho_3}=1-\frac1{4\theta^4}+O(\theta^{-8}),\quad\theta=\frac{N_\times N_\Phi}{\sqrt{N_\Psi}},
+            $$
+
+            where $\rho_c$ is the threshold of (7). If $N_\times\le0$ it has exactly one positive equilibrium for every
+            $\rho>0$, so no fold.
+            """),
+        restored="exact",
+        chapter="order",
+        uses=("eq-7", "beyond-saddle-node", "beyond-consistent-closure"),
+        nearest="The saddle-node of Eq. 8 for the L2 loss, which {cite:t}`tian2021` find with the same cubic.",
+        new="That the cosine law has this fold, at a threshold that moves with the state, and how near that is to (7).",
+    ),
+    Claim(
+        id="beyond-own-share",
+        kind="beyond",
+        name="Own share",
+        title="without agreement the fold comes from the mode's own share in the norms",
+        place="not in the paper",
+        statement=_text(r"""
+            Take one mode on the parabola at $w$ beside many small modes whose norms are $N_\Phi$, $N_\Psi$ and whose
+            $N_\times$ is zero, and count the mode itself in the norms: $N_\Psi^2+w^4$, $N_\times N_\Phi N_\Psi=w^3$.
+            For $N_\Phi^2\gg w^2$ the cubic law becomes
+
+            $$
+            \dot w=\frac{N_\Psi^2\,w^2}{(1+\sigma^2)N_\Phi\,(N_\Psi^2+w^4)^{3/2}}-\rho w,
+            $$
+
+            which has two positive equilibria below and none above
+            $\rho_c=\big(\tfrac56\big)^{3/2}5^{-1/4}\big/\big((1+\sigma^2)N_\Phi\sqrt{N_\Psi}\big)$. The two meet at
+            $w_*=(N_\Psi^2/5)^{1/4}$.
+            """),
+        restored="exact",
+        chapter="order",
+        uses=("beyond-consistent-closure", "beyond-cubic-fold"),
+        nearest="Section 5.2 of {cite:t}`bao2023`: with the norms held fixed the fold comes from the middle term.",
+        new="A second source of the same fold, at leading order, with its threshold in closed form.",
+    ),
+    Claim(
+        id="beyond-two-decays",
+        kind="beyond",
+        name="Two decays",
+        title="different decays of the layers break the clock, not the norm law",
+        place="not in the paper",
+        statement=_text(r"""
+            Let $W$ decay with $\rho_W$ and $\Phi$ with $\rho_\Phi$ along the gradient flow of the cosine loss. Then
+            $\norm{W(t)}_F=e^{-\rho_Wt}\norm{W(0)}_F$ and $\norm{\Phi(t)}_F=e^{-\rho_\Phi t}\norm{\Phi(0)}_F$. And
+            $W=e^{-\rho_Wt}\hat W$, $\Phi=e^{-\rho_\Phi t}\hat\Phi$, where
+
+            $$
+            \frac{d\hat W}{dt}=-e^{2\rho_Wt}\,\nabla_WL_{\cos}(\hat W,\hat\Phi),\qquad
+            \frac{d\hat\Phi}{dt}=-e^{2\rho_\Phi t}\,\nabla_\Phi L_{\cos}(\hat W,\hat\Phi).
+            $$
+
+            If $\rho_W\ne\rho_\Phi$, the two learning rates have the ratio $e^{2(\rho_W-\rho_\Phi)t}$: no change of time
+            turns this into the flow without decay.
+            """),
+        restored="exact",
+        chapter="clock",
+        uses=("eq-3", "beyond-norm-law", "beyond-clock"),
+        nearest=(
+            "{cite:t}`wan2021` and {cite:t}`li2020reconciling`: in networks with several scale-invariant groups of "
+            "weights each group has an effective learning rate of its own."
+        ),
+        new=(
+            "The exact form for the two layers here: the difference of the decays acts as a relative learning rate "
+            "that grows without bound."
+        ),
+    ),
+    Claim(
+        id="beyond-floor",
+        kind="beyond",
+        name="Numerical floor",
+        title="a floor under the norms ends the norm law",
+        place="not in the paper",
+        statement=_text(r"""
+            Libraries compute the cosine with a floor $\epsilon$, as $u^\top\bar z/\max(\norm u_2,\epsilon)$ with
+            $\bar z=v/\max(\norm v_2,\epsilon)$. Along the gradient flow of that loss
+
+            $$
+            \begin{aligned}
+            \frac{d}{dt}\norm{W}_F^2&=-2\rho\norm{W}_F^2+2g,\\
+            \frac{d}{dt}\norm{\Phi}_F^2&=-2\rho\norm{\Phi}_F^2+2g,\qquad
+            g=\E\Big[\mathbf 1\{\norm u_2<\epsilon\}\,\frac{u^\top\bar z}{\epsilon}\Big].
+            \end{aligned}
+            $$
+
+            Above the floor $g=0$, which is the norm law. PyTorch's `cosine_similarity` takes the derivative of the norm
+            as if there were no floor; there $g$ carries the further factor $1-\norm u_2/\epsilon$.
+            """),
+        restored="exact",
+        chapter="clock",
+        uses=("eq-2", "eq-3", "beyond-norm-law"),
+        nearest=(
+            "That a constant added in a normalisation ends its scale invariance is known; {cite:t}`vanlaarhoven2017` "
+            "and {cite:t}`li2020reconciling` assume that there is none."
+        ),
+        new="The size of the effect for this loss, and that two functions of PyTorch differ in it.",
+    ),
     # --------------------------------------------------------------------------------- beyond the paper: the commutator
     Claim(
         id="beyond-commutator-start",

@@ -2,38 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-import numpy as np
-
-from featnorm.matrix_flow import MatrixTrajectory
-from featnorm.publish.figure import COLOURS, DASHES, RAMP, drawing, glue_figure
-
-Flows = Mapping[float, MatrixTrajectory]
+from featnorm.publish.figure import COLOURS, drawing, glue_figure
 
 
-def flow_laws(cosine: Flows, l2: Flows, made_by: str) -> None:
-    """``fig-laws``: the norm against its law, and the balance matrix relative to the size of Phi."""
-    with drawing(1, 2, width=7.6, height=3.3) as (fig, (left, right)):
-        for (rho, run), colour, dash in zip(cosine.items(), RAMP, DASHES):
-            norm = np.linalg.norm(run.W, axis=(1, 2))
-            left.plot(run.t, np.exp(rho * run.t) * norm / norm[0], color=colour, ls=dash, label=f"cosine, ρ = {rho:g}")
-            offset = np.swapaxes(run.W, 1, 2) @ run.W - run.Phi @ np.swapaxes(run.Phi, 1, 2)
-            share = np.linalg.norm(offset, axis=(1, 2)) / np.sum(run.Phi**2, axis=(1, 2))
-            right.plot(run.t, share, color=colour, ls=dash)
-        for rho, run in l2.items():
-            norm = np.linalg.norm(run.W, axis=(1, 2))
-            left.plot(
-                run.t, np.exp(rho * run.t) * norm / norm[0], color=COLOURS["neutral"], ls="-.", label=f"L2, ρ = {rho:g}"
-            )
-        left.set(xlabel="time t", title="‖W‖ exp(ρt) / ‖W(0)‖", ylim=(0, None))
-        right.set(xlabel="time t", title="‖WᵀW − ΦΦᵀ‖ / ‖Φ‖²", ylim=(0, None))
-        fig.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=2)
-        glue_figure(
-            fig,
-            "fig-laws",
-            "Left: the norm of W times exp(rho t) stays constant under the cosine loss for three weight decays, and "
-            "does not for the L2 loss. Right: the mismatch between the layers relative to the size of Phi is a flat "
-            "line, the same for the three weight decays.",
-            made_by,
-        )
+def small_steps(steps: Sequence[int], curves: Mapping[str, Sequence[float]], made_by: str) -> None:
+    """``fig-steps``: distance of gradient descent from two flows against the number of steps."""
+    styles = ((COLOURS["cosine"], "-", "o"), (COLOURS["l2"], "--", "s"))
+    with drawing(width=5.6, height=3.1) as (fig, axis):
+        for (name, distances), (colour, dash, marker) in zip(curves.items(), styles):
+            axis.plot(steps, distances, color=colour, ls=dash, marker=marker, label=f"flow {name}")
+        axis.set(xscale="log", yscale="log", xlabel="number of steps", ylabel="distance from the flow")
+        axis.set_xticks(list(steps), [str(n) for n in steps], minor=False)
+        axis.minorticks_off()
+        axis.legend()
+        words = "; ".join(f"flow {name}: from {d[0]:.2g} to {d[-1]:.2g}" for name, d in curves.items())
+        alt = f"Distance of gradient descent from a flow, from {steps[0]} to {steps[-1]} steps; {words}."
+        glue_figure(fig, "fig-steps", alt, made_by)
