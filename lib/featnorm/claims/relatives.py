@@ -641,7 +641,7 @@ class Row:
 
     ``size`` and ``rank``: ||Phi|| over its start and effective rank of F over h, at the end, weak and strong.
     ``norm_error``: how far e^(rho t) ||Phi|| is from its start under the strong decay at rho t = 1; ``clock_error``: how
-    far the direction of the singular values is from that of the flow without decay at the time of the clock.
+    far e^(rho t) times the singular values are then from those of the flow without decay at the time of the clock.
     ``equilibrium``: the size of a mode at the weak decay (w, p or S as the law says), NaN where only ratios are fixed.
     """
 
@@ -652,10 +652,6 @@ class Row:
     rank: tuple[float, float]
     norm_error: float
     clock_error: float
-
-
-def _unit(v: Array) -> Array:
-    return np.sort(v) / np.linalg.norm(v)
 
 
 def table_rows(setting: Setting, weak: float, strong: float, beta: float, seed: int) -> list[Row]:
@@ -714,7 +710,40 @@ def table_rows(setting: Setting, weak: float, strong: float, beta: float, seed: 
                 (sizes[0], sizes[1]),
                 (ranks[0], ranks[1]),
                 abs(float(np.e * np.linalg.norm(decayed) / np.linalg.norm(start)) - 1.0),
-                float(np.linalg.norm(_unit(np.abs(decayed)) - _unit(np.abs(free)))),
+                float(np.linalg.norm(np.e * decayed - free) / np.linalg.norm(free)),
             )
         )
     return rows
+
+
+@dataclass(frozen=True)
+class OffManifold:
+    """What Barlow Twins or VICReg do to two starts of one spectrum, along the axes of the features and turned.
+
+    ``gap``: distance of their spectra of F at the end, relative to the spectrum. ``off_start``, ``off_end``: share of
+    ||F||_F^2 that is off the diagonal, for the turned start.
+    """
+
+    gap: float
+    off_start: float
+    off_end: float
+
+
+def off_manifold(method: str, setting: Setting, end: float, seed: int) -> OffManifold:
+    """Follow ``barlow`` or ``vicreg`` (the weights of the checks) without weight decay from both starts."""
+    fields: dict[str, Callable[[Array], Array]] = {
+        "barlow": lambda Phi: barlow_field(Phi, setting),
+        "vicreg": lambda Phi: vicreg_field(Phi, setting, VICREG),
+    }
+    rng = np.random.default_rng(seed)
+    along = np.diag(rng.uniform(0.2, 0.6, setting.h)) @ np.eye(setting.h, setting.d)
+    turn = np.linalg.qr(rng.standard_normal((setting.h, setting.h)))[0]
+    ends = [follow_features(fields[method], Phi, 0.0, [0.0, end])[-1] for Phi in (along, turn @ along)]
+    spectra = [np.linalg.eigvalsh(Phi @ Phi.T) for Phi in ends]
+
+    def off(Phi: Array) -> float:
+        F = Phi @ Phi.T
+        return float(1.0 - np.sum(np.diag(F) ** 2) / np.sum(F**2))
+
+    gap = float(np.linalg.norm(spectra[0] - spectra[1]) / np.linalg.norm(spectra[0]))
+    return OffManifold(gap, off(turn @ along), off(ends[1]))

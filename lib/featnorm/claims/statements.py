@@ -1892,7 +1892,8 @@ STATEMENTS: tuple[Claim, ...] = (
         place="not in the paper",
         statement=_text(r"""
             Under the L2 loss on the parabola $p=w$, the equilibria of BYOL are those of SimSiam, $0$ and
-            $w_\pm=(1\pm\sqrt{1-4a\rho})/(2a)$ with $r=w$, for every $\beta>0$: $0$ and $w_+$ are stable, $w_-$ is a saddle.
+            $w_\pm=(1\pm\sqrt{1-4a\rho})/(2a)$ with $r=w$, for every $\beta>0$: $0$ and $w_+$ are stable, $w_-$ is a
+            saddle.
             At a non-zero equilibrium both eigenvalues of the linearisation are real,
 
             $$
@@ -1908,7 +1909,10 @@ STATEMENTS: tuple[Claim, ...] = (
         uses=("beyond-relatives-byol",),
         collapse=("complete",),
         nearest="{cite:t}`tian2021` find that a slow target slows training down, in the same L2 model.",
-        new="The closed form of the rate, that no oscillation can occur, and that the basin does not depend on $\\beta$.",
+        new=(
+            "The closed form of the rate, that no oscillation can occur, and that the basin does not depend on "
+            "$\\beta$."
+        ),
     ),
     Claim(
         id="beyond-relatives-byol-clock",
@@ -1919,19 +1923,22 @@ STATEMENTS: tuple[Claim, ...] = (
         statement=_text(r"""
             For any data law, the cosine loss with target $\dot\Phi_a=\beta(\Phi-\Phi_a)$ keeps the norm laws
             $\norm W_F,\norm\Phi_F\propto e^{-\rho t}$. With $s=(e^{2\rho t}-1)/(2\rho)$ and
-            $(W,\Phi,\Phi_a)(t)=e^{-\rho t}(\hat W,\hat\Phi,\hat\Phi_a)(s)$, the pair $(\hat W,\hat\Phi)$ follows the flow
+            $(W,\Phi,\Phi_a)(t)=e^{-\rho t}(\hat W,\hat\Phi,\hat\Phi_a)(s)$, the pair $(\hat W,\hat\Phi)$ follows the
+            flow
             without weight decay, against the target
 
             $$
             \frac{d\hat\Phi_a}{ds}=\frac{\beta\hat\Phi-(\beta-\rho)\hat\Phi_a}{1+2\rho s}.
             $$
 
-            By the clock the target becomes ever slower. If $\rho<\beta$ it follows, in time $t$, with a memory of length
-            $1/(\beta-\rho)$. If $\rho>\beta$, $e^{\beta t}\Phi_a$ converges, and its direction stays at a mixture of the past.
+            By the clock the target becomes ever slower. If $\rho<\beta$ it follows, in time $t$, with a memory of
+            length
+            $1/(\beta-\rho)$. If $\rho>\beta$, $e^{\beta t}\Phi_a$ converges, and its direction stays at a mixture of
+            the past.
             """),
         restored="exact",
         chapter="relatives",
-        uses=("beyond-norm-law", "beyond-time-change"),
+        uses=("beyond-norm-law", "beyond-clock"),
         nearest=(
             "The norm law and the clock of scale-invariant networks "
             "{cite:p}`vanlaarhoven2017,li2020reconciling,wan2021`, without a moving target."
@@ -1953,7 +1960,9 @@ STATEMENTS: tuple[Claim, ...] = (
         chapter="relatives",
         uses=("beyond-relatives-byol", "beyond-terminal-state"),
         nearest="{ref}`beyond-terminal-state`, without a moving target.",
-        new="The statement. The equilibria and their stability are derived; that the flow reaches this one is measured.",
+        new=(
+            "The statement. The equilibria and their stability are derived; that the flow reaches this one is measured."
+        ),
     ),
     Claim(
         id="beyond-relatives-directpred",
@@ -1972,7 +1981,8 @@ STATEMENTS: tuple[Claim, ...] = (
             \frac{\dot p_j}{p_j}\approx\kappa\,w_j(1-\lambda w_j)-\rho\quad\text{(cosine, leading order)},
             $$
 
-            $\kappa=1/(aN_\Phi N_\Psi)$, $\lambda=\sum_kw_k\varphi_k/N_\Psi^2$. With $\epsilon=0$ and no normalisation the
+            $\kappa=1/(aN_\Phi N_\Psi)$, $\lambda=\sum_kw_k\varphi_k/N_\Psi^2$. With $\epsilon=0$ and no normalisation
+            the
             L2 law is $\dot w=2\alpha\{w^2(1-aw)-\rho w\}$: SimSiam's (8) in another time.
             """),
         restored="exact",
@@ -1982,7 +1992,10 @@ STATEMENTS: tuple[Claim, ...] = (
             "The method and its L2 theory are those of {cite:t}`tian2021` and, for DirectCopy, {cite:t}`wang2021`; "
             "{cite:t}`halvagal2023` treat the cosine loss with such a predictor."
         ),
-        new="That every power gives the same equilibria and the same threshold, at the speed $2\\alpha$; exact cosine law.",
+        new=(
+            "That every power gives the same equilibria and the same threshold, at the speed $2\\alpha$; exact "
+            "cosine law."
+        ),
     ),
     Claim(
         id="beyond-relatives-isoloss",
@@ -1993,7 +2006,8 @@ STATEMENTS: tuple[Claim, ...] = (
         statement=_text(r"""
             With $W$ set as for DirectPred, $u=Wq$ and target $v$, IsoLoss is
             $\frac12\norm{q-{\rm SG}(v+q-u)}_2^2$ (L2), and
-            $-\langle q,{\rm SG}(\frac v{\norm u\norm v})\rangle+\frac12{\rm SG}(\frac{\langle u,v\rangle}{\norm u^3\norm v})
+            $-\langle q,{\rm SG}(\frac v{\norm u\norm v})\rangle+\frac12{\rm SG}(\frac{\langle u,v\rangle}{\norm
+            u^3\norm v})
             \norm{W^{1/2}q}_2^2$ (cosine). Then $\dot p_j=g_j-\rho p_j$ with the same force:
 
             $$
@@ -2001,7 +2015,8 @@ STATEMENTS: tuple[Claim, ...] = (
             \frac{\dot p_j}{p_j}\approx\kappa(1-\lambda w_j)-\rho\quad\text{(cosine, leading order)}.
             $$
 
-            Under the L2 loss $0$ is unstable for $\rho<1$ and the stable equilibrium is $w=(1-\rho)/a$. Under the cosine
+            Under the L2 loss $0$ is unstable for $\rho<1$ and the stable equilibrium is $w=(1-\rho)/a$. Under the
+            cosine
             loss, to leading order, $\frac d{dt}\log N_\Phi=\kappa(1-N_\times^2)-\rho$.
             """),
         restored="exact",
@@ -2040,7 +2055,8 @@ STATEMENTS: tuple[Claim, ...] = (
         place="not in the paper",
         statement=_text(r"""
             Let $C_{ij}=F_{ij}/(a\sqrt{F_{ii}F_{jj}})=R_{ij}/a$ be the cross-correlation of the views and
-            $L=\sum_i(1-C_{ii})^2+\lambda\sum_{i\neq j}C_{ij}^2$. Its first sum is the constant $h(1-1/a)^2$. Each row of
+            $L=\sum_i(1-C_{ii})^2+\lambda\sum_{i\neq j}C_{ij}^2$. Its first sum is the constant $h(1-1/a)^2$. Each row
+            of
             $\Phi$ has $e^{-\rho t}$ times its first norm. If all rows have one norm $n$ and $R$ is circulant, both stay
             so, and the eigenvalues $\theta_j$ of $R$ follow
 
@@ -2079,7 +2095,8 @@ STATEMENTS: tuple[Claim, ...] = (
             h\,\dot p_j=p_j\Big(\frac{va}{S_j}-4m\sigma^2-h\rho\Big),\qquad S_j=\sqrt{ap_j^2+\epsilon}.
             $$
 
-            The stable state has $S=\min\{1,\,va/(4m\sigma^2+h\rho)\}$ if this is above $\sqrt\epsilon$, and $p=0$ if not.
+            The stable state has $S=\min\{1,\,va/(4m\sigma^2+h\rho)\}$ if this is above $\sqrt\epsilon$, and $p=0$ if
+            not.
             """),
         restored="exact",
         chapter="relatives",
@@ -2095,15 +2112,17 @@ STATEMENTS: tuple[Claim, ...] = (
         place="not in the paper",
         statement=_text(r"""
             If the velocity of the weights is homogeneous of degree $-1$ in them, the flow with weight decay $\rho$ is
-            $e^{-\rho t}$ times the flow without, at $s=(e^{2\rho t}-1)/(2\rho)$. This holds for SimSiam, and for DirectPred
-            and IsoLoss with a normalised predictor, under the cosine loss, and for Barlow Twins with batch normalisation.
+            $e^{-\rho t}$ times the flow without, at $s=(e^{2\rho t}-1)/(2\rho)$. This holds for SimSiam, and for
+            DirectPred
+            and IsoLoss with a normalised predictor, under the cosine loss, and for Barlow Twins with batch
+            normalisation.
             No weight decay then causes a collapse of the directions (dimensional collapse). In size, $e^{-\rho t}$
             wins in the end for all of them (complete collapse).
             """),
         restored="exact",
         chapter="relatives",
         uses=(
-            "beyond-time-change",
+            "beyond-clock",
             "beyond-relatives-directpred",
             "beyond-relatives-isoloss",
             "beyond-relatives-barlow",
@@ -2111,8 +2130,8 @@ STATEMENTS: tuple[Claim, ...] = (
         collapse=("complete", "dimensional"),
         nearest="Scale-invariant networks {cite:p}`vanlaarhoven2017,li2020reconciling,wan2021`.",
         new=(
-            "That the paper's headline carries over to relatives that normalise in another way, and that IsoLoss keeps the "
-            "clock although it breaks the norm law."
+            "That the paper's headline carries over to relatives that normalise in another way, and that IsoLoss keeps "
+            "the clock although it breaks the norm law."
         ),
     ),
     Claim(
@@ -2122,7 +2141,8 @@ STATEMENTS: tuple[Claim, ...] = (
         title="how much weight decay each loss bears when it sees the size",
         place="not in the paper",
         statement=_text(r"""
-            From a large start, a mode keeps a positive size as $t\to\infty$ for $\rho<\rho_c$ and collapses completely for
+            From a large start, a mode keeps a positive size as $t\to\infty$ for $\rho<\rho_c$ and collapses completely
+            for
             $\rho>\rho_c$, where
 
             $$
