@@ -640,8 +640,8 @@ class Row:
     """One method in the table: what a flow from one start does at a weak and at a strong weight decay.
 
     ``size`` and ``rank``: ||Phi|| over its start and effective rank of F over h, at the end, weak and strong.
-    ``norm_error``: how far e^(rho t) ||Phi|| is from its start under the strong decay at rho t = 1; ``clock_error``: how
-    far e^(rho t) times the singular values are then from those of the flow without decay at the time of the clock.
+    ``norm_error``: how far e^(rho t) ||Phi|| is from its start under the strong decay at rho t = 1. ``clock_error``:
+    how far e^(rho t) times the singular values are then from the flow without decay at the time of the clock.
     ``equilibrium``: the size of a mode at the weak decay (w, p or S as the law says), NaN where only ratios are fixed.
     """
 

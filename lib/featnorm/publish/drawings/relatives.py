@@ -35,12 +35,13 @@ def growth(setting: Setting, weights: Vicreg, decays: tuple[float, float], made_
     """``fig-relatives-growth``: relative growth of a mode against its size, for the losses that see the size."""
     a = setting.a
     w = np.linspace(0.0, 1.1 / a, 400)[1:]
+    p = np.linspace(0.0, 1.1, 400)[1:]
     S = np.linspace(np.sqrt(weights.epsilon), 1.1, 400)
     push = np.where(S < 1, weights.variance * a / S, 0.0) - 4 * weights.invariance * setting.sigma2
     panels = (
         ("SimSiam, BYOL, DirectPred (L2)", "eigenvalue w", w, w * (1 - a * w)),
         ("IsoLoss (L2)", "eigenvalue w", w, 1 - a * w),
-        ("Barlow Twins, raw features", "singular value p", np.linspace(0, 1.1, 400), 4 * (1 - np.linspace(0, 1.1, 400) ** 2)),
+        ("Barlow Twins, raw features", "singular value p", p, 4 * (1 - p**2)),
         ("VICReg", "standard deviation S", S, push / setting.h),
     )  # fmt: skip
     crossings = []
@@ -53,19 +54,17 @@ def growth(setting: Setting, weights: Vicreg, decays: tuple[float, float], made_
                     stable = y[i + 1] < y[i]
                     crossings.append(stable)
                     axis.plot(x[i], rho, "o", ms=6, color=COLOURS["Phi"], mfc=COLOURS["Phi"] if stable else "none")
-            axis.set(
-                xlabel=label, title=title, ylim=(min(-0.3 * y.max(), 0), 1.15 * max(y.max(), 1.2 * max(decays) * 0))
-            )
+            axis.set(xlabel=label, title=title, ylim=(-0.3 * y.max(), 1.15 * y.max()))
         axes[0, 0].set(ylabel="growth dlog p/dt")
         axes[1, 0].set(ylabel="growth dlog p/dt")
         axes[0, 1].legend(loc="upper right")
         glue_figure(
             fig,
             "fig-relatives-growth",
-            f"Four curves of the growth of a mode against its size, with horizontal lines at the decays {decays[0]:g} and "
-            f"{decays[1]:g}. {sum(crossings)} crossings are stable, {len(crossings) - sum(crossings)} unstable. For "
-            f"SimSiam, BYOL and DirectPred the curve starts at zero and peaks at {1 / (4 * a):.3f}; the others fall from "
-            f"their largest value at size zero.",
+            f"Four curves of the growth of a mode against its size, with horizontal lines at the decays {decays[0]:g} "
+            f"and {decays[1]:g}. {sum(crossings)} crossings are stable, {len(crossings) - sum(crossings)} unstable. "
+            f"For SimSiam, BYOL and DirectPred the curve starts at 0 and peaks at {1 / (4 * a):.3f}; the others fall "
+            f"from their largest value at size zero.",
             made_by,
         )
 
@@ -92,14 +91,14 @@ def shares(runs: Mapping[str, ModeTrajectory], lags: Mapping[float, ModeTrajecto
         glue_figure(
             fig,
             "fig-relatives-shares",
-            f"Shares of the modes at the end: {'; '.join(ends)}; equal shares are dashed. Last panel: the angle between "
-            f"BYOL's target and the online net ends at 1 minus cosine = {', '.join(cosines)}.",
+            f"Shares of the modes at the end: {'; '.join(ends)}; equal shares are dashed. Last panel: the angle "
+            f"between BYOL's target and the online net ends at 1 minus cosine = {', '.join(cosines)}.",
             made_by,
         )
 
 
 class MethodTable:
-    """The table of the methods as HTML that scrolls in its own box; ``text`` is what a plain terminal shows."""
+    """The table of the methods as HTML that scrolls in its own box; a plain terminal shows it as lines of text."""
 
     def __init__(self, rows: Sequence[Row], weak: float, strong: float, made_by: str) -> None:
         columns = (
