@@ -12,6 +12,7 @@ population losses depend on F = Phi Phi^T and on the basis.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -20,6 +21,7 @@ import numpy as np
 from scipy.integrate import solve_ivp
 
 from featnorm._validate import Array, array, in_range, nonnegative, one_of, positive
+from featnorm.matrix_flow import MAX_EVALUATIONS
 from featnorm.normalized_moments import diagonal_moments
 from featnorm.setting import Setting
 
@@ -218,8 +220,15 @@ def _increasing(times: Sequence[float] | Array) -> Array:
 def _solve(slope: Callable[[float, Array], Array], y0: Array, t: Array, rho: float, rtol: float) -> Array:
     # Sizes may shrink like exp(-rho t); the absolute tolerance follows, down to where nothing is left to see.
     atol = rtol * 1e-2 * float(np.abs(y0).max()) * max(float(np.exp(-rho * (t[-1] - t[0]))), 1e-9)
+    evaluations = itertools.count(1)
+
+    def counted(time: float, y: Array) -> Array:
+        if next(evaluations) > MAX_EVALUATIONS:
+            raise RuntimeError(f"the flow could not be integrated beyond t = {time:.6g}: too many steps")
+        return slope(time, y)
+
     with np.errstate(all="ignore"):
-        out = solve_ivp(slope, (t[0], t[-1]), y0, method="LSODA", t_eval=t, rtol=rtol, atol=atol)
+        out = solve_ivp(counted, (t[0], t[-1]), y0, method="LSODA", t_eval=t, rtol=rtol, atol=atol)
     if not out.success or not np.isfinite(out.y).all():
         raise RuntimeError(f"the flow could not be integrated: {out.message}")
     return out.y.T
