@@ -1974,7 +1974,8 @@ STATEMENTS: tuple[Claim, ...] = (
             Let $W=U\operatorname{diag}(w)U^\top$ be set from the correlation $\E[qq^\top]=aF$ of $q=\Phi x$, without
             gradient: $s_j=a\varphi_j$, divided by $\max_is_i$ if normalised, and $w_j=s_j^\alpha+\epsilon\max_is_i$.
             DirectPred has $\alpha=\frac12$, DirectCopy $\alpha=1$. Then
-            $\dot p_j=w_jg_j-\rho p_j$ with the force $g_j$ of SimSiam ($r=p$). For every rule $w_j$, to leading order in the second case,
+            $\dot p_j=w_jg_j-\rho p_j$ with the force $g_j$ of SimSiam ($r=p$). For every rule $w_j$, to
+            leading order in the second case,
 
             $$
             \frac{\dot p_j}{p_j}=w_j(1-aw_j)-\rho\quad\text{(L2)},\qquad
@@ -2008,14 +2009,16 @@ STATEMENTS: tuple[Claim, ...] = (
             $\frac12\norm{q-{\rm SG}(v+q-u)}_2^2$ (L2), and
             $-\langle q,{\rm SG}(\frac v{\norm u\norm v})\rangle+\frac12{\rm SG}(\frac{\langle u,v\rangle}{\norm
             u^3\norm v})
-            \norm{W^{1/2}q}_2^2$ (cosine). Then $\dot p_j=g_j-\rho p_j$ with the same force (to leading order in the second case):
+            \norm{W^{1/2}q}_2^2$ (cosine). Then $\dot p_j=g_j-\rho p_j$ with the same force (to leading order
+            in the second case):
 
             $$
             \frac{\dot p_j}{p_j}=1-aw_j-\rho\quad\text{(L2)},\qquad
             \frac{\dot p_j}{p_j}\approx\kappa(1-\lambda w_j)-\rho\quad\text{(cosine)}.
             $$
 
-            Under the L2 loss with $\epsilon=0$, $0$ is unstable for $\rho<1$ and the stable equilibrium is $w=(1-\rho)/a$. Under the
+            Under the L2 loss with $\epsilon=0$, $0$ is unstable for $\rho<1$ and the stable equilibrium is
+            $w=(1-\rho)/a$. Under the
             cosine
             loss, to leading order, $\frac d{dt}\log N_\Phi=\kappa(1-N_\times^2)-\rho$.
             """),
