@@ -190,7 +190,7 @@ def check_byol_equilibria(claim: BasinClaim, scale: Scale, seed: int) -> Evidenc
     is the slope of log |w - w_plus| along the flow from 1e-4 away, measured between two late times.
     """
     rng = np.random.default_rng(seed)
-    wrong, worst, cases = 0, 0.0, scale.pick(3, 12, 100)
+    wrong, worst, cases = 0, 0.0, scale.pick(3, 6, 100)
     for beta in np.geomspace(0.05, 3.0, cases):
         a = 1.0 + rng.uniform(0.3, 3.0)
         setting = Setting(h=1, d=1, sigma2=a - 1.0, rho=rng.uniform(0.3, 0.9) / (4 * a))
@@ -302,7 +302,7 @@ def _byol_ends(cases: int, seed: int) -> list[tuple[Array, Array, Array]]:
 
 def check_byol_terminal(predict: Callable[[Array, Array], Array], scale: Scale, seed: int) -> Evidence:
     """Where BYOL's leading-order flow ends, against the terminal state of SimSiam from the same start."""
-    runs = _byol_ends(scale.pick(4, 20, 200), seed)
+    runs = _byol_ends(scale.pick(4, 10, 200), seed)
     worst = max(float(np.abs(end - predict(w, phi)).sum() / phi.sum()) for w, phi, end in runs)
     source = "integrator tolerance 1e-10 per step, times 1e4 for the steps"
     return Evidence(worst, 1e-6, source, "numerical", len(runs), seed)
@@ -496,7 +496,7 @@ def survives(method: str, setting: Setting) -> bool:
 def check_thresholds(formula: Callable[[str, Setting, Vicreg], float], scale: Scale, seed: int) -> Evidence:
     """Each method just below and just above its critical weight decay; the statistic counts wrong verdicts."""
     rng = np.random.default_rng(seed)
-    wrong, cases = 0, scale.pick(1, 3, 20)
+    wrong, cases = 0, scale.pick(1, 2, 20)
     for _ in range(cases):
         setting = Setting(h=2, d=3, sigma2=rng.uniform(0.5, 1.5))
         for method in FINITE:

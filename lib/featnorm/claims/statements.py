@@ -2007,10 +2007,9 @@ STATEMENTS: tuple[Claim, ...] = (
         statement=_text(r"""
             With $W$ set as for DirectPred, $u=Wq$ and target $v$, IsoLoss is
             $\frac12\norm{q-{\rm SG}(v+q-u)}_2^2$ (L2), and
-            $-\langle q,{\rm SG}(\frac v{\norm u\norm v})\rangle+\frac12{\rm SG}(\frac{\langle u,v\rangle}{\norm
-            u^3\norm v})
-            \norm{W^{1/2}q}_2^2$ (cosine). Then $\dot p_j=g_j-\rho p_j$ with the same force (to leading order
-            in the second case):
+            $-\langle q,{\rm SG}(\frac v{\norm u\norm v})\rangle
+            +\frac12{\rm SG}(\frac{\langle u,v\rangle}{\norm u^3\norm v})\norm{W^{1/2}q}_2^2$ (cosine).
+            Then $\dot p_j=g_j-\rho p_j$ with the same force (to leading order in the second case):
 
             $$
             \frac{\dot p_j}{p_j}=1-aw_j-\rho\quad\text{(L2)},\qquad
@@ -2018,9 +2017,7 @@ STATEMENTS: tuple[Claim, ...] = (
             $$
 
             Under the L2 loss with $\epsilon=0$, $0$ is unstable for $\rho<1$ and the stable equilibrium is
-            $w=(1-\rho)/a$. Under the
-            cosine
-            loss, to leading order, $\frac d{dt}\log N_\Phi=\kappa(1-N_\times^2)-\rho$.
+            $w=(1-\rho)/a$. Under the cosine loss, to leading order, $\frac d{dt}\log N_\Phi=\kappa(1-N_\times^2)-\rho$.
             """),
         restored="exact",
         chapter="relatives",
