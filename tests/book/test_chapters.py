@@ -128,6 +128,16 @@ def check_first_run(found: Scraps, given: dict[str, Any]) -> None:
     assert 1 <= found.glued["survivors"] <= given["h"]
 
 
+def check_relatives(found: Scraps, given: dict[str, Any]) -> None:
+    """The thresholds are those of sigma2; the clock holds where the size is not seen, and there only."""
+    assert found.glued["critical BYOL, L2"] == pytest.approx(1 / (4 * (1 + given["sigma2"])))
+    errors = {name.removeprefix("clock "): value for name, value in found.glued.items() if name.startswith("clock ")}
+    holds = {name for name, error in errors.items() if error < 1e-5}  # integrator tolerance 1e-7, times 100
+    assert holds == {"SimSiam, cosine", "DirectPred, cosine", "IsoLoss, cosine", "Barlow Twins"}
+    assert found.glued["norm IsoLoss, cosine"] > 1e-4 > found.glued["norm BYOL, cosine"]
+    assert found.glued["lag 0.5"] > found.glued["lag 2"] > found.glued["lag 10"]
+
+
 # --- Concentration
 
 
@@ -310,6 +320,7 @@ CASES: dict[str, Case] = {
     "l2_dynamics": Case({"sigma2": 0.5, "N_Phi": 2.0, "seed": 4}, ("sigma2", -1), check_l2_dynamics),
     # Where the flow goes
     "survivors": Case({"h": 10, "rho": 0.05, "seed": 3}, ("h", 2.5), check_survivors),
+    "relatives": Case({"h": 5, "sigma2": 0.5, "weak": 0.1, "strong": 0.4, "seed": 3}, ("beta", 0), check_relatives),
     "first_run": Case(
         {"rho": 0.05, "h": 12, "d": 40, "lr": 0.05, "batch": 128, "epochs": 30, "seed": 1},
         ("rho", -0.1),

@@ -2473,6 +2473,324 @@ STATEMENTS: tuple[Claim, ...] = (
         new="A prediction of the final spectrum from the start alone, for starts that do not commute, and its error.",
     ),
     # -------------------------------------------------------------------------------------- beyond the paper: relatives
+    Claim(
+        id="beyond-relatives-byol",
+        kind="beyond",
+        name="BYOL",
+        title="a momentum target adds one lagging number to each mode",
+        place="not in the paper",
+        statement=_text(r"""
+            Let the target be $\Phi_ax'$ with $\dot\Phi_a=\beta(\Phi-\Phi_a)$. States
+            $\Phi=U\operatorname{diag}(p)V^\top$, $W=U\operatorname{diag}(w)U^\top$,
+            $\Phi_a=U\operatorname{diag}(r)V^\top$ stay of this form, and
+
+            $$
+            \dot w_j=p_jg_j-\rho w_j,\qquad\dot p_j=w_jg_j-\rho p_j,\qquad\dot r_j=\beta(p_j-r_j).
+            $$
+
+            Under the L2 loss $g_j=r_j-a\,w_jp_j$, $a=1+\sigma^2$. Under the cosine loss
+            $g_j=k_j/r_j$ for $r_j\neq0$, where $k_j=H_{jj}/\tilde w_j$ is SimSiam's exact rate at the eigenvalues
+            $\tilde w_j=w_jp_j/r_j$, $\tilde\varphi_j=r_j^2$; to leading order in $1/h$,
+
+            $$
+            g_j\approx\frac1{aN_aN_\Psi}\Big(r_j-\frac{\sum_kr_kw_kp_k}{N_\Psi^2}w_jp_j\Big),\qquad N_a=\norm{\Phi_a}_F.
+            $$
+
+            In both cases $w_j^2-p_j^2$ is $e^{-2\rho t}$ times its start.
+            """),
+        restored="exact",
+        chapter="relatives",
+        uses=("eq-8", "beyond-exact-moments"),
+        nearest=(
+            "{cite:t}`tian2021` include a moving target in their L2 analysis of BYOL {cite:p}`grill2020byol`, with "
+            "$W^\\top W-\\Phi\\Phi^\\top$ conserved up to the decay."
+        ),
+        new="The law of the modes under the cosine loss, exact at any size.",
+    ),
+    Claim(
+        id="beyond-relatives-byol-equilibria",
+        kind="beyond",
+        name="BYOL: equilibria",
+        title="a copied momentum target changes the speed, and not who collapses",
+        place="not in the paper",
+        statement=_text(r"""
+            Under the L2 loss on the parabola $p=w$, the equilibria of BYOL are those of SimSiam, $0$ and
+            $w_\pm=(1\pm\sqrt{1-4a\rho})/(2a)$ with $r=w$, for every $\beta>0$: $0$ and $w_+$ are stable, $w_-$ is a
+            saddle.
+            At a non-zero equilibrium both eigenvalues of the linearisation are real,
+
+            $$
+            \mu=-\tfrac12\Big(2aw^2+\beta\mp\sqrt{(2aw^2-\beta)^2+4\beta w}\Big).
+            $$
+
+            The slow one tends to SimSiam's $-w(2aw-1)$ as $\beta\to\infty$, and is $-\beta(1-1/(2aw))$ to first order
+            in $\beta$. With the target a copy at the start, $r(0)=w(0)>0$, the mode tends to $w_+$ if $w(0)>w_-$ and to
+            $0$ (complete collapse) if $w(0)<w_-$.
+            """),
+        restored="exact",
+        chapter="relatives",
+        uses=("beyond-relatives-byol",),
+        collapse=("complete",),
+        nearest="{cite:t}`tian2021` find that a slow target slows training down, in the same L2 model.",
+        new=(
+            "The closed form of the rate, that no oscillation can occur, and that the basin does not depend on "
+            "$\\beta$."
+        ),
+    ),
+    Claim(
+        id="beyond-relatives-byol-clock",
+        kind="beyond",
+        name="BYOL and the clock",
+        title="a moving target of fixed rate stops weight decay from being a clock only",
+        place="not in the paper",
+        statement=_text(r"""
+            For any data law, the cosine loss with target $\dot\Phi_a=\beta(\Phi-\Phi_a)$ keeps the norm laws
+            $\norm W_F,\norm\Phi_F\propto e^{-\rho t}$. With $s=(e^{2\rho t}-1)/(2\rho)$ and
+            $(W,\Phi,\Phi_a)(t)=e^{-\rho t}(\hat W,\hat\Phi,\hat\Phi_a)(s)$, the pair $(\hat W,\hat\Phi)$ follows the
+            flow
+            without weight decay, against the target
+
+            $$
+            \frac{d\hat\Phi_a}{ds}=\frac{\beta\hat\Phi-(\beta-\rho)\hat\Phi_a}{1+2\rho s}.
+            $$
+
+            By the clock the target becomes ever slower. If $\rho<\beta$ it follows, in time $t$, with a memory of
+            length
+            $1/(\beta-\rho)$. If $\rho>\beta$, $e^{\beta t}\Phi_a$ converges, and its direction stays at a mixture of
+            the past.
+            """),
+        restored="exact",
+        chapter="relatives",
+        uses=("beyond-norm-law", "beyond-clock"),
+        nearest=(
+            "The norm law and the clock of scale-invariant networks "
+            "{cite:p}`vanlaarhoven2017,li2020reconciling,wan2021`, without a moving target."
+        ),
+        new="What the target does to the clock, and the border $\\rho=\\beta$.",
+    ),
+    Claim(
+        id="beyond-relatives-byol-terminal",
+        kind="beyond",
+        name="BYOL: terminal state",
+        title="the momentum target does not change who survives",
+        place="not in the paper",
+        statement=_text(r"""
+            At $\rho=0$ and to leading order in $1/h$, the cosine flow of BYOL from a commuting start with $p_j>0$ and
+            the target a copy of $\Phi$ ends at the same $\varphi_j=p_j^2$ as SimSiam's ({ref}`beyond-terminal-state`),
+            for every $\beta$.
+            """),
+        restored="exact",
+        chapter="relatives",
+        uses=("beyond-relatives-byol", "beyond-terminal-state"),
+        nearest="{ref}`beyond-terminal-state`, without a moving target.",
+        new=(
+            "The statement. The equilibria and their stability are derived; that the flow reaches this one is measured."
+        ),
+    ),
+    Claim(
+        id="beyond-relatives-directpred",
+        kind="beyond",
+        name="DirectPred",
+        title="a predictor set from the features",
+        place="not in the paper",
+        statement=_text(r"""
+            Let $W=U\operatorname{diag}(w)U^\top$ be set from the correlation $\E[qq^\top]=aF$ of $q=\Phi x$, without
+            gradient: $s_j=a\varphi_j$, divided by $\max_is_i$ if normalised, and $w_j=s_j^\alpha+\epsilon\max_is_i$.
+            DirectPred has $\alpha=\frac12$, DirectCopy $\alpha=1$. Then
+            $\dot p_j=w_jg_j-\rho p_j$ with the force $g_j$ of SimSiam ($r=p$). For every rule $w_j$, to
+            leading order in the second case,
+
+            $$
+            \frac{\dot p_j}{p_j}=w_j(1-aw_j)-\rho\quad\text{(L2)},\qquad
+            \frac{\dot p_j}{p_j}\approx\kappa\,w_j(1-\lambda w_j)-\rho\quad\text{(cosine)},
+            $$
+
+            $\kappa=1/(aN_\Phi N_\Psi)$, $\lambda=\sum_kw_k\varphi_k/N_\Psi^2$. With $\epsilon=0$ and no normalisation
+            the
+            L2 law is $\dot w=2\alpha\{w^2(1-aw)-\rho w\}$: SimSiam's (8) in another time.
+            """),
+        restored="exact",
+        chapter="relatives",
+        uses=("beyond-relatives-byol", "eq-8"),
+        nearest=(
+            "The method and its L2 theory are those of {cite:t}`tian2021` and, for DirectCopy, {cite:t}`wang2021`; "
+            "{cite:t}`halvagal2023` treat the cosine loss with such a predictor."
+        ),
+        new=(
+            "That every power gives the same equilibria and the same threshold, at the speed $2\\alpha$; exact "
+            "cosine law."
+        ),
+    ),
+    Claim(
+        id="beyond-relatives-isoloss",
+        kind="beyond",
+        name="IsoLoss",
+        title="the force without the eigenvalue in front",
+        place="not in the paper",
+        statement=_text(r"""
+            With $W$ set as for DirectPred, $u=Wq$ and target $v$, IsoLoss is
+            $\frac12\norm{q-{\rm SG}(v+q-u)}_2^2$ (L2), and
+            $-\langle q,{\rm SG}(\frac v{\norm u\norm v})\rangle
+            +\frac12{\rm SG}(\frac{\langle u,v\rangle}{\norm u^3\norm v})\norm{W^{1/2}q}_2^2$ (cosine).
+            Then $\dot p_j=g_j-\rho p_j$ with the same force (to leading order in the second case):
+
+            $$
+            \frac{\dot p_j}{p_j}=1-aw_j-\rho\quad\text{(L2)},\qquad
+            \frac{\dot p_j}{p_j}\approx\kappa(1-\lambda w_j)-\rho\quad\text{(cosine)}.
+            $$
+
+            Under the L2 loss with $\epsilon=0$, $0$ is unstable for $\rho<1$ and the stable equilibrium is
+            $w=(1-\rho)/a$. Under the cosine loss, to leading order, $\frac d{dt}\log N_\Phi=\kappa(1-N_\times^2)-\rho$.
+            """),
+        restored="exact",
+        chapter="relatives",
+        uses=("beyond-relatives-directpred",),
+        nearest="{cite:t}`halvagal2023` propose the loss so that all modes learn at one rate.",
+        new="The exact cosine law, the threshold $\\rho=1$ in place of $1/(4a)$, and the law of the norm.",
+    ),
+    Claim(
+        id="beyond-relatives-variance",
+        kind="beyond",
+        name="Implicit variance regularisation",
+        title="the leading-order law is a sum of differences between modes",
+        place="not in the paper",
+        statement=_text(r"""
+            The leading-order rate of SimSiam under the cosine loss, $k_j=\kappa\varphi_j(1-\lambda w_j)$, is
+
+            $$
+            k_j=\frac{\kappa\,\varphi_j}{N_\Psi^2}\sum_kw_k\varphi_k\,(w_k-w_j).
+            $$
+            """),
+        restored="exact",
+        chapter="relatives",
+        uses=("eq-5",),
+        nearest=(
+            "{cite:t}`halvagal2023` find sums of differences of this kind for the cosine loss with a predictor that is "
+            "set from the features, and call their effect implicit variance regularisation."
+        ),
+        new="The same sum for a predictor that is trained, as the leading order of the paper's dynamics.",
+    ),
+    Claim(
+        id="beyond-relatives-barlow",
+        kind="beyond",
+        name="Barlow Twins",
+        title="batch normalisation fixes the size of each row",
+        place="not in the paper",
+        statement=_text(r"""
+            Let $C_{ij}=F_{ij}/(a\sqrt{F_{ii}F_{jj}})=R_{ij}/a$ be the cross-correlation of the views and
+            $L=\sum_i(1-C_{ii})^2+\lambda\sum_{i\neq j}C_{ij}^2$. Its first sum is the constant $h(1-1/a)^2$. Each row
+            of
+            $\Phi$ has $e^{-\rho t}$ times its first norm. If all rows have one norm $n$ and $R$ is circulant, both stay
+            so, and the eigenvalues $\theta_j$ of $R$ follow
+
+            $$
+            \dot\theta_j=\frac{8\lambda}{a^2n^2}\,\theta_j\Big(\frac1h\sum_k\theta_k^2-\theta_j\Big).
+            $$
+
+            On raw features, $L=\sum_i(1-F_{ii})^2+\lambda\sum_{i\neq j}F_{ij}^2$: if $F$ is diagonal it stays so, and
+            $\dot p_j=4p_j(1-p_j^2)-\rho p_j$.
+            """),
+        restored="exact",
+        chapter="relatives",
+        uses=("assumption-2",),
+        nearest=(
+            "The method is that of {cite:t}`zbontar2021`; {cite:t}`simon2023` solve it on raw features, without weight "
+            "decay, where modes are learned one after another."
+        ),
+        new="The law with batch normalisation, and weight decay in both.",
+    ),
+    Claim(
+        id="beyond-relatives-vicreg",
+        kind="beyond",
+        name="VICReg",
+        title="each mode by itself: the hinge against the views and the decay",
+        place="not in the paper",
+        statement=_text(r"""
+            With weights $m,v,c$ of invariance, variance and covariance, $S_i=\sqrt{aF_{ii}+\epsilon}$ and
+
+            $$
+            L=\frac1h\Big\{2m\sigma^2\tr F+v\sum_i\max(0,1-S_i)+2c\,a^2\sum_{i\neq j}F_{ij}^2\Big\},
+            $$
+
+            a diagonal $F=\operatorname{diag}(p^2)$ stays diagonal, and while $S_j<1$
+
+            $$
+            h\,\dot p_j=p_j\Big(\frac{va}{S_j}-4m\sigma^2-h\rho\Big),\qquad S_j=\sqrt{ap_j^2+\epsilon}.
+            $$
+
+            The stable state has $S=\min\{1,\,va/(4m\sigma^2+h\rho)\}$ if this is above $\sqrt\epsilon$, and $p=0$ if
+            not.
+            """),
+        restored="exact",
+        chapter="relatives",
+        uses=("assumption-2",),
+        nearest=("The method is that of {cite:t}`bardes2022`; {cite:t}`garrido2023` relate it to contrastive losses."),
+        new="The law of the modes on the Gaussian model, and what weight decay does to it.",
+    ),
+    Claim(
+        id="beyond-relatives-clock",
+        kind="beyond",
+        name="Relatives and the clock",
+        title="where the loss does not see the size, weight decay is a clock",
+        place="not in the paper",
+        statement=_text(r"""
+            If the velocity of the weights is homogeneous of degree $-1$ in them, the flow with weight decay $\rho$ is
+            $e^{-\rho t}$ times the flow without, at $s=(e^{2\rho t}-1)/(2\rho)$. This holds for SimSiam, and for
+            DirectPred
+            and IsoLoss with a normalised predictor, under the cosine loss, and for Barlow Twins with batch
+            normalisation.
+            No weight decay then causes a collapse of the directions (dimensional collapse). In size, $e^{-\rho t}$
+            wins in the end for all of them (complete collapse).
+            """),
+        restored="exact",
+        chapter="relatives",
+        uses=(
+            "beyond-clock",
+            "beyond-relatives-directpred",
+            "beyond-relatives-isoloss",
+            "beyond-relatives-barlow",
+        ),
+        collapse=("complete", "dimensional"),
+        nearest="Scale-invariant networks {cite:p}`vanlaarhoven2017,li2020reconciling,wan2021`.",
+        new=(
+            "That the paper's headline carries over to relatives that normalise in another way, and that IsoLoss keeps "
+            "the clock although it breaks the norm law."
+        ),
+    ),
+    Claim(
+        id="beyond-relatives-thresholds",
+        kind="beyond",
+        name="Critical weight decay",
+        title="how much weight decay each loss bears when it sees the size",
+        place="not in the paper",
+        statement=_text(r"""
+            From a large start, a mode keeps a positive size as $t\to\infty$ for $\rho<\rho_c$ and collapses completely
+            for
+            $\rho>\rho_c$, where
+
+            $$
+            \rho_c=\begin{cases}\frac1{4a}&\text{SimSiam, BYOL, DirectPred (L2),}\\
+            1&\text{IsoLoss (L2),}\\
+            4&\text{Barlow Twins on raw features,}\\
+            (va/\sqrt\epsilon-4m\sigma^2)/h&\text{VICReg.}\end{cases}
+            $$
+
+            The losses are those of the other claims; predictors that are set have $\epsilon=0$, any power, and are not
+            normalised.
+            """),
+        restored="exact",
+        chapter="relatives",
+        uses=(
+            "beyond-relatives-byol-equilibria",
+            "beyond-relatives-directpred",
+            "beyond-relatives-isoloss",
+            "beyond-relatives-barlow",
+            "beyond-relatives-vicreg",
+        ),
+        collapse=("complete",),
+        nearest="{cite:t}`tian2021` give $1/(4a)$ for the L2 loss.",
+        new="The other thresholds. VICReg's grows without bound as $\\epsilon\\to0$.",
+    ),
     # ------------------------------------------------------------------------------------- beyond the paper: equilibria
     Claim(
         id="beyond-regime-clock",
