@@ -66,7 +66,8 @@ def assumption_4_ends(h: int, starts: int, trained: int, seed: int, progress: bo
     ``W0``, ``F0``, ``W``, ``F`` (h, h): start and end of the flow, F = Phi Phi^T; ``F_trained`` the same after SGD.
     ``s`` (times,) is the clock; ``asymmetry``, ``commutator``, ``turned_W``, ``turned_F`` follow the flow (times,);
     ``commutator_kept`` is the commutator where W is kept symmetric. ``drift`` (3,) holds the largest departures from
-    the norm law of Phi and of W and from the balance law (`featnorm.matrix_flow.Drift`). Start i has a random stream of its own.
+    the norm law of Phi and of W and from the balance law (`featnorm.matrix_flow.Drift`). Start i has a random stream of
+    its own.
     """
     h, s = positive_int("h", h), np.append(0.0, np.geomspace(1.0, 40.0 * h**2, 14))
     streams = {
