@@ -1930,7 +1930,8 @@ STATEMENTS: tuple[Claim, ...] = (
             $$
 
             By the clock the target becomes ever slower. If $\rho<\beta$ it follows, in time $t$, with a memory of
-            length $1/(\beta-\rho)$. If $\rho>\beta$, $e^{\beta t}\Phi_a$ converges, and its direction stays at a mixture of
+            length $1/(\beta-\rho)$. If $\rho>\beta$, $e^{\beta t}\Phi_a$ converges, and its
+            direction stays at a mixture of
             the past.
             """),
         restored="exact",
