@@ -186,8 +186,8 @@ class BasinClaim:
 def check_byol_equilibria(claim: BasinClaim, scale: Scale, seed: int) -> Evidence:
     """BYOL's L2 flow from copied starts 1 per cent below and above the border, and its last rate, at random parameters.
 
-    The statistic is the number of wrong endings plus the largest relative error of the rate over its tolerance. The rate
-    is the slope of log |w - w_plus| along the flow from 1e-4 away, measured between two late times.
+    The statistic is the number of wrong endings plus the largest relative error of the rate over its tolerance. The
+    rate is the slope of log |w - w_plus| along the slow direction, from a relative distance of 1e-5.
     """
     rng = np.random.default_rng(seed)
     wrong, worst, cases = 0, 0.0, scale.pick(3, 6, 100)
