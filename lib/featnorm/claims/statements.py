@@ -2516,8 +2516,7 @@ STATEMENTS: tuple[Claim, ...] = (
         statement=_text(r"""
             Under the L2 loss on the parabola $p=w$, the equilibria of BYOL are those of SimSiam, $0$ and
             $w_\pm=(1\pm\sqrt{1-4a\rho})/(2a)$ with $r=w$, for every $\beta>0$: $0$ and $w_+$ are stable, $w_-$ is a
-            saddle.
-            At a non-zero equilibrium both eigenvalues of the linearisation are real,
+            saddle. At a non-zero equilibrium both eigenvalues of the linearisation are real,
 
             $$
             \mu=-\tfrac12\Big(2aw^2+\beta\mp\sqrt{(2aw^2-\beta)^2+4\beta w}\Big).
@@ -2547,16 +2546,15 @@ STATEMENTS: tuple[Claim, ...] = (
             For any data law, the cosine loss with target $\dot\Phi_a=\beta(\Phi-\Phi_a)$ keeps the norm laws
             $\norm W_F,\norm\Phi_F\propto e^{-\rho t}$. With $s=(e^{2\rho t}-1)/(2\rho)$ and
             $(W,\Phi,\Phi_a)(t)=e^{-\rho t}(\hat W,\hat\Phi,\hat\Phi_a)(s)$, the pair $(\hat W,\hat\Phi)$ follows the
-            flow
-            without weight decay, against the target
+            flow without weight decay, against the target
 
             $$
             \frac{d\hat\Phi_a}{ds}=\frac{\beta\hat\Phi-(\beta-\rho)\hat\Phi_a}{1+2\rho s}.
             $$
 
             By the clock the target becomes ever slower. If $\rho<\beta$ it follows, in time $t$, with a memory of
-            length
-            $1/(\beta-\rho)$. If $\rho>\beta$, $e^{\beta t}\Phi_a$ converges, and its direction stays at a mixture of
+            length $1/(\beta-\rho)$. If $\rho>\beta$, $e^{\beta t}\Phi_a$ converges, and its
+            direction stays at a mixture of
             the past.
             """),
         restored="exact",
