@@ -15,7 +15,7 @@ from featnorm.publish.figure import COLOURS, drawing, glue_figure
 
 
 def thresholds(t: Array, rho: float, theta: Array, made_by: str) -> None:
-    """``fig-thresholds``: scaled thresholds against theta, and theta along an exact flow."""
+    """``fig-cubic-thresholds``: scaled thresholds against theta, and theta along an exact flow."""
     with drawing(1, 2, width=7.8, height=3.4) as (fig, (left, right)):
         axis_theta = np.linspace(-0.5, max(3.0, float(theta.max())), 200)
         full = [fold(value)[1] for value in axis_theta]
@@ -33,7 +33,7 @@ def thresholds(t: Array, rho: float, theta: Array, made_by: str) -> None:
             f"theta = 0 Eq. 7 has {fold(0.0)[1]:.3f} and the cubic law with the own share {own:.3f}. Right: theta "
             f"along the exact flow goes from {theta[0]:.2f} to {theta[-1]:.2f}."
         )
-        glue_figure(fig, "fig-thresholds", alt, made_by)
+        glue_figure(fig, "fig-cubic-thresholds", alt, made_by)
 
 
 def closure_sizes(curves: Mapping[str, tuple[Array, Array]], made_by: str) -> None:
