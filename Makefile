@@ -21,7 +21,7 @@ export OMP_NUM_THREADS
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 
-.PHONY: help install book test check-book chapter-smoke lint bench clean
+.PHONY: help install book test check-book chapter-smoke lint bench seeds clean
 
 help:  ## list the targets
 	@sed -nE 's/^([a-z-]+):.*  ## (.*)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | column -t -s '|'
@@ -63,7 +63,10 @@ lint: $(STAMP)  ## ruff over the library, the tests and the book's extensions
 	$(BIN)/ruff check $(CODE)
 
 bench: $(STAMP)  ## timings beside the alternative, written into benchmarks/ (minutes)
-	$(BIN)/python benchmarks/moments.py
+	for name in concentration equilibria moments subweibull; do $(BIN)/python benchmarks/$$name.py || exit; done
+
+seeds: $(STAMP)  ## every check for ten seeds at smoke scale; writes benchmarks/seeds.md (minutes)
+	$(BIN)/python benchmarks/seeds.py
 
 clean:  ## remove everything built, the execution cache included
 	rm -rf _build
