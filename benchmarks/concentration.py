@@ -10,26 +10,15 @@ import resource
 import time
 from functools import partial
 from pathlib import Path
-from statistics import median
 
 import numpy as np
+from timing import REPEATS, seconds
 
 from featnorm.concentration import QuadraticForm, feature_norm_law, sample_norms
 from featnorm.provenance import commit, machine
 from featnorm.setting import Setting, initialize
 
-REPEATS, SAMPLES = 7, 100_000
-
-
-def seconds(function) -> float:
-    """Median wall time of REPEATS calls, after one that is not counted."""
-    function()
-    times = []
-    for _ in range(REPEATS):
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return median(times)
+SAMPLES = 100_000
 
 
 def rows(setting: Setting) -> list[str]:

@@ -8,11 +8,10 @@ there the eigenvalues of a companion matrix lose half of their digits and the co
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
-from statistics import median
 
 import numpy as np
+from timing import seconds
 
 from featnorm.equilibria import certified_equilibria, classify, rational_field
 from featnorm.provenance import commit, machine
@@ -56,16 +55,6 @@ def by_companions(rows: np.ndarray) -> np.ndarray:
     return np.linalg.eigvals(matrices)
 
 
-def seconds(function: Callable[[], object]) -> float:
-    """Median CPU time of REPEATS calls."""
-    times = []
-    for _ in range(REPEATS):
-        start = time.process_time()
-        function()
-        times.append(time.process_time() - start)
-    return median(times)
-
-
 def certified_disagreements(sets: tuple[np.ndarray, ...]) -> tuple[int, float]:
     """How many sets certified enclosures classify otherwise than `classify`, and the CPU seconds they took."""
     found = classify(*sets)
@@ -87,9 +76,9 @@ if __name__ == "__main__":
         theirs = np.sort(batch[i][np.abs(batch[i].imag) <= REAL * np.abs(batch[i])].real)
         assert len(mine) == len(loop[i]) == len(theirs), i
         worst = max(worst, *np.abs(mine / loop[i] - 1), *np.abs(mine / theirs - 1))
-    fast = seconds(lambda: classify(*sets))
-    slow = seconds(lambda: by_loop(rows[:LOOP])) * SETS / LOOP
-    companions = seconds(lambda: by_companions(rows[:LOOP])) * SETS / LOOP
+    fast = seconds(lambda: classify(*sets), REPEATS, time.process_time)
+    slow = seconds(lambda: by_loop(rows[:LOOP]), REPEATS, time.process_time) * SETS / LOOP
+    companions = seconds(lambda: by_companions(rows[:LOOP]), REPEATS, time.process_time) * SETS / LOOP
     different, certified = certified_disagreements(tuple(x[:CERTIFIED] for x in sets))
     lines = [
         "# All equilibria of Eq. 7: one million parameter sets",

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 import torch
+from timing import REPEATS, seconds
 
 from featnorm.eigen_flow import integrate
 from featnorm.matrix_flow import H_diagonal_blocks
@@ -20,18 +20,7 @@ from featnorm.provenance import commit, machine
 from featnorm.setting import Setting
 from featnorm.surveys import commuting_start
 
-REPEATS, ACCURACY = 7, 1e-4
-
-
-def seconds(function) -> float:
-    """Median wall time of REPEATS calls, after one that is not counted."""
-    function()
-    times = []
-    for _ in range(REPEATS):
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return median(times)
+ACCURACY = 1e-4
 
 
 def row(h: int) -> str:

@@ -7,18 +7,17 @@ for the root with `scipy.optimize.brentq`.
 from __future__ import annotations
 
 import math
-import time
 from pathlib import Path
-from statistics import median
 
 from scipy.integrate import quad
 from scipy.optimize import brentq
 from scipy.special import k0e
+from timing import REPEATS, seconds
 
 from featnorm.provenance import commit, machine
 from featnorm.subweibull import Law, exponential, gaussian, gaussian_product, norm
 
-REPEATS, ACCURACY = 7, 1e-11
+ACCURACY = 1e-11
 BETA = 0.7  # below the index of every law here, where no closed form is at hand
 
 LAWS = (
@@ -39,17 +38,6 @@ def by_quad(log_density) -> float:
         return quad(summand, -40.0, 6.0, points=[-3.0, 0.0, 2.0], epsabs=ACCURACY, epsrel=ACCURACY, limit=200)[0] - 2
 
     return brentq(excess, 0.5, 10.0, rtol=ACCURACY)
-
-
-def seconds(function) -> float:
-    """Median wall time of REPEATS calls, after one that is not counted."""
-    function()
-    times = []
-    for _ in range(REPEATS):
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return median(times)
 
 
 def row(law: Law, log_density) -> str:
