@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from scipy.integrate import dblquad
 
@@ -60,6 +60,12 @@ rationals = st.fractions(Fraction(1, 50), Fraction(50), max_denominator=50)
 
 
 # Many sets at once ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("theta", [2e-313, -2e-313, 5e-324, -5e-324])
+@pytest.mark.parametrize("r", [1e-300, 0.3, 1e100])
+def test_the_smallest_numbers_count_as_zero(theta, r):
+    np.testing.assert_allclose(classify_scaled(theta, r).w, classify_scaled(0.0, r).w, rtol=1e-14)
 
 
 @MANY
@@ -248,6 +254,7 @@ def test_the_leading_cubic_is_the_l2_law_in_other_units():
 
 
 @FEW
+@example(2e-313, 1.0, 1.0)  # over which one cannot divide
 @given(st.floats(-1, 1), st.floats(0.2, 5), st.floats(0.2, 5))
 def test_continuation_against_the_closed_form(N_x, N_Phi, N_Psi):
     N = Norms(N_Phi, N_Psi, N_x)
