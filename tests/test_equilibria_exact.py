@@ -187,6 +187,10 @@ def test_rational_field_is_the_velocity(law):
 
 
 def test_exact_functions_refuse():
+    with pytest.raises(ValueError, match="field: all its coefficients are zero"):
+        sturm_counts([Fraction(0)])
+    with pytest.raises(ValueError, match="w = 0: must be > 0"):
+        double_root(Fraction(0), Fraction(1), Fraction(2))
     with pytest.raises(ValueError, match="law = 'hinge': must be one of"):
         rational_field(Norms(1, 1, 0), ONE, "hinge")
 
@@ -365,6 +369,10 @@ def test_bath_refuses():
         bath_fold(Norms(1, 1, 0), ONE, sign=0)
     with pytest.raises(ValueError, match="moments = 'mean': must be one of"):
         balance(np.array(1.0), Norms(1, 1, 0), ONE, "mean")
+    with pytest.raises(ValueError, match=r"sigma2 = 1e-09.*0.001"):  # would need more memory than there is
+        balance(0.5, Norms(1.0, 1.0, 0.0), ONE.with_(sigma2=1e-9))
+    with pytest.raises(ValueError, match=r"the size of w / sqrt\(N_Psi\) = 1e\+200"):
+        balance(1e200, Norms(1.0, 1.0, 0.0), ONE)
     with pytest.raises(ValueError, match="w: has 1 entries"):
         balance(np.array(math.nan), Norms(1, 1, 0), ONE)
 
@@ -409,6 +417,8 @@ def test_near_stable_mass():
     assert near_stable_mass(N, small) == pytest.approx(2e-6 * 64 / math.pi, rel=1e-6)
     heavy = Setting(h=64, d=64, sigma2=1.0, rho=1.0)
     assert near_stable_mass(N, heavy) == 0.5 and near_stable_mass(N, heavy, np.array([-1.0, 1.0, 2.0])) == 2 / 3
+    with pytest.raises(ValueError, match="eigenvalues: has no entries"):
+        near_stable_mass(N, heavy, np.array([]))
 
 
 @FEW
