@@ -81,6 +81,14 @@ def test_a_batch_agrees_with_one_set_at_a_time(N, sigma2, ratio):
         assert words[stability] == e.stability
 
 
+@pytest.mark.parametrize("N_x", [5e-324, -5e-324, 1e-308])
+def test_a_batch_with_an_overlap_that_is_zero_but_for_rounding(N_x):
+    """Start points divide by theta; that this overflows is meant, and no warning may leave the function."""
+    tiny, none = (classify(0.1, 1.0, x, 1.0, [0.0, 0.1, 10.0]) for x in (N_x, 0.0))
+    np.testing.assert_array_equal(tiny.regime, none.regime)
+    np.testing.assert_allclose(tiny.w, none.w, rtol=20 * EPS)
+
+
 def test_a_batch_far_out():
     """Forty decades of theta, fifteen of the distance from the fold: every root has a residual of a few roundings."""
     rng = np.random.default_rng(0)

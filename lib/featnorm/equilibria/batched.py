@@ -69,7 +69,7 @@ def _descend(step: _NewtonStep, y: Array) -> Array:
 
 def _fold(theta: Array) -> tuple[Array, Array]:
     """`featnorm.equilibria.fold` for an array. 1 - 2 theta y - 10 y^4 is concave; the start lies above its root."""
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):
         start = np.where(
             theta > 0, np.minimum(_FOURTH_10, 0.5 / np.abs(theta)), _FOURTH_10 + np.cbrt(np.maximum(-theta, 0.0) / 5.0)
         )
@@ -85,7 +85,7 @@ def _fold(theta: Array) -> tuple[Array, Array]:
 
 def _upper(theta: Array, r: Array) -> Array:
     """w_up: beyond the fold p is concave and falls; the start has 2 y^4 >= 1 - theta y, so it lies above the root."""
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):
         start = np.where(
             theta > 0, np.minimum(_FOURTH_2, 1.0 / np.abs(theta)), _FOURTH_2 + np.cbrt(np.maximum(-theta, 0.0) / 2.0)
         )
@@ -117,7 +117,7 @@ def _lower(theta: Array, r: Array, y_star: Array) -> Array:
 def _negative(theta: Array, r: Array) -> Array:
     """-w_down_minus: 2 n^5 = theta n^2 + n + r, convex beyond the root. The start: the smaller of two upper bounds."""
     start = _FOURTH_2 + np.cbrt(np.maximum(theta, 0.0) / 2.0) + np.power(r / 2.0, 0.2)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         other = np.where(theta < 0, 1.0 / np.abs(theta) + np.sqrt(r / np.abs(theta)), np.inf)
 
     def step(n: Array) -> Array:
