@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -18,6 +18,7 @@ from featnorm.eigen_flow import parabola_velocity
 from featnorm.equilibria import (
     MOMENTS,
     NEARLY_STABLE,
+    Enclosed,
     Regime,
     Starts,
     balance,
@@ -116,24 +117,29 @@ def check_acute(variant: AcuteRegime, scale: Scale, seed: int) -> Evidence:
         total += 1
         if len(points) != 4:
             continue
-        scale_w = max(points[-1].high, -points[0].low)
-        for e in points:
-            away = float(np.exp(rng.uniform(np.log(1e-6), np.log(10.0)))) * scale_w * rng.choice([-1, 1])
-            start = (e.low if away < 0 else e.high) + away
-            if any(p.low <= start <= p.high for p in points):
-                continue
-            sign = np.sign(_horner(field, Fraction(start)))
-            left, right = (
-                [i for i, p in enumerate(points) if p.high < start],
-                [i for i, p in enumerate(points) if p.low > start],
-            )
-            true = (left[-1] if left else -np.inf) if sign < 0 else (right[0] if right else np.inf)
+        for start, true in _ends(field, points, rng):
             below, middle, above = variant.ends
             says = below if start < points[0].low else middle if start < points[variant.border].low else above
             wrong += true != says
             total += 1
     source = "certified equilibria and exact signs of the field: none may differ"
     return Evidence(wrong / total, 0.0, source, "certified", total, seed)
+
+
+def _ends(
+    field: list[Fraction], points: tuple[Enclosed, ...], rng: np.random.Generator
+) -> Iterator[tuple[float, float]]:
+    """Starts beside every equilibrium and where each ends: the number of an equilibrium, or minus or plus infinity."""
+    scale_w = max(points[-1].high, -points[0].low)
+    for e in points:
+        away = float(np.exp(rng.uniform(np.log(1e-6), np.log(10.0)))) * scale_w * rng.choice([-1, 1])
+        start = (e.low if away < 0 else e.high) + away
+        if any(p.low <= start <= p.high for p in points):
+            continue
+        left = [i for i, p in enumerate(points) if p.high < start]
+        right = [i for i, p in enumerate(points) if p.low > start]
+        falls = _horner(field, Fraction(start)) < 0
+        yield start, (left[-1] if left else -np.inf) if falls else (right[0] if right else np.inf)
 
 
 def _horner(field: list[Fraction], x: Fraction) -> Fraction:
@@ -145,24 +151,34 @@ def _horner(field: list[Fraction], x: Fraction) -> Fraction:
 
 @dataclass(frozen=True)
 class StableRegime:
-    """The equilibria at rho = 0 with multiplicities; w_down_plus tends to zero like (rho N_Phi N_Psi)^power."""
+    """The equilibria at rho = 0 with multiplicities; w_down_plus tends to zero like (rho N_Phi N_Psi)^power.
+
+    A start above the equilibrium with the number ``border`` tends to w_up.
+    """
 
     points: tuple[tuple[str, int], ...] = (("unstable", 1), ("semi-stable", 2), ("stable", 1))
     power: float = 1.0
     factor_a: bool = True
+    border: int = 1
 
 
 def check_stable(variant: StableRegime, scale: Scale, seed: int) -> Evidence:
-    """Certified equilibria at rho = 0; below, w_down_plus = (1 + sigma^2) rho N_Phi N_Psi in the limit.
+    """Certified equilibria at rho = 0 and where starts end; w_down_plus = (1 + sigma^2) rho N_Phi N_Psi in the limit.
 
     The next term of w_down_plus / sqrt(N_Psi) = r + theta r^2 + ... is below |theta| r relative to the first, which
     bounds the statistic at the smallest r.
     """
+    rng = np.random.default_rng(seed)
     cases, wrong, worst = scale.pick(20, 300, 3000), 0, 0.0
     for N, setting in random_sets(cases, seed):
         free = setting.with_(rho=0.0)
-        found = tuple((e.stability, e.multiplicity) for e in certified_equilibria(rational_field(N, free)))
+        field = rational_field(N, free)
+        points = certified_equilibria(field)
+        found = tuple((e.stability, e.multiplicity) for e in points)
         wrong += found != variant.points or exact_regime(N, free) != "Stable"
+        for start, end in _ends(field, points, rng):
+            wrong += start > points[variant.border].high and end != 2
+            wrong += start < points[0].low and end != -np.inf
         rho = 1e-9 * min(critical_rho(N, setting), 1 / (setting.a * N.N_Phi**2))
         theta, r = scaled(N, setting.with_(rho=rho))
         lower = equilibria(N, setting.with_(rho=rho))[2]
@@ -631,6 +647,7 @@ CHECKS: dict[str, Check] = {
             "zero a triple root": StableRegime(points=(("unstable", 1), ("stable", 3), ("stable", 1))),
             "w_down_plus like a square root": StableRegime(power=0.5),
             "without the factor 1 + sigma^2": StableRegime(factor_a=False),
+            "all starts above the lowest point are saved": StableRegime(border=0),
         },
     ),
     "remark-3": Check(

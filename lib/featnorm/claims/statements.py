@@ -555,9 +555,11 @@ STATEMENTS: tuple[Claim, ...] = (
             In the limit of small $\rho N_\Phi N_\Psi$ the equilibria $0$ and $w_\blacktriangledown^{(+)}$ of (7) merge
             into one semi-stable point (a saddle point in the paper's words) between the unstable
             $w_\blacktriangledown^{(-)}$ and the stable $w_\blacktriangle^{(+)}$. An eigenvalue then converges to
-            $w_\blacktriangle^{(+)}$ unless it starts below $w_\blacktriangledown^{(-)}$.
+            $w_\blacktriangle^{(+)}$ unless it starts below the saddle point; below $w_\blacktriangledown^{(-)}$ it
+            diverges.
+            (The first of the two bounds is lost in the text.)
             """),
-        restored="exact",
+        restored="guess",
         chapter="regimes",
         uses=("eq-7",),
     ),
