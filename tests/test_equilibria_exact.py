@@ -87,6 +87,14 @@ def test_a_batch_agrees_with_one_set_at_a_time(N, sigma2, ratio):
         assert words[stability] == e.stability
 
 
+@pytest.mark.parametrize("N_x", [5e-324, -5e-324, 1e-308])
+def test_a_batch_with_an_overlap_that_is_zero_but_for_rounding(N_x):
+    """Start points divide by theta; that this overflows is meant, and no warning may leave the function."""
+    tiny, none = (classify(0.1, 1.0, x, 1.0, [0.0, 0.1, 10.0]) for x in (N_x, 0.0))
+    np.testing.assert_array_equal(tiny.regime, none.regime)
+    np.testing.assert_allclose(tiny.w, none.w, rtol=20 * EPS)
+
+
 def test_a_batch_far_out():
     """Forty decades of theta, fifteen of the distance from the fold: every root has a residual of a few roundings."""
     rng = np.random.default_rng(0)
@@ -193,6 +201,10 @@ def test_rational_field_is_the_velocity(law):
 
 
 def test_exact_functions_refuse():
+    with pytest.raises(ValueError, match="field: all its coefficients are zero"):
+        sturm_counts([Fraction(0)])
+    with pytest.raises(ValueError, match="w = 0: must be > 0"):
+        double_root(Fraction(0), Fraction(1), Fraction(2))
     with pytest.raises(ValueError, match="law = 'hinge': must be one of"):
         rational_field(Norms(1, 1, 0), ONE, "hinge")
 
@@ -372,6 +384,10 @@ def test_bath_refuses():
         bath_fold(Norms(1, 1, 0), ONE, sign=0)
     with pytest.raises(ValueError, match="moments = 'mean': must be one of"):
         balance(np.array(1.0), Norms(1, 1, 0), ONE, "mean")
+    with pytest.raises(ValueError, match=r"sigma2 = 1e-09.*0.001"):  # would need more memory than there is
+        balance(0.5, Norms(1.0, 1.0, 0.0), ONE.with_(sigma2=1e-9))
+    with pytest.raises(ValueError, match=r"the size of w / sqrt\(N_Psi\) = 1e\+200"):
+        balance(1e200, Norms(1.0, 1.0, 0.0), ONE)
     with pytest.raises(ValueError, match="w: has 1 entries"):
         balance(np.array(math.nan), Norms(1, 1, 0), ONE)
 
@@ -416,6 +432,8 @@ def test_near_stable_mass():
     assert near_stable_mass(N, small) == pytest.approx(2e-6 * 64 / math.pi, rel=1e-6)
     heavy = Setting(h=64, d=64, sigma2=1.0, rho=1.0)
     assert near_stable_mass(N, heavy) == 0.5 and near_stable_mass(N, heavy, np.array([-1.0, 1.0, 2.0])) == 2 / 3
+    with pytest.raises(ValueError, match="eigenvalues: has no entries"):
+        near_stable_mass(N, heavy, np.array([]))
 
 
 @FEW

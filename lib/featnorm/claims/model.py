@@ -19,6 +19,8 @@ from featnorm.scale import Scale
 Kind = Literal["statement", "definition", "assumption", "remark", "figure", "beyond"]
 Restored = Literal["exact", "constants", "guess"]
 Collapse = Literal["complete", "dimensional", "functional"]
+#: ``symbolic``: an identity; ``certified``: exact or enclosing arithmetic on every case, rounding cannot decide;
+#: ``numerical``: floating point; ``archived``: read from a stored run.
 EvidenceKind = Literal["symbolic", "certified", "numerical", "archived"]
 
 NOT_CHECKED = "not yet checked"

@@ -14,7 +14,7 @@ from featnorm.claims.model import Check, Evidence
 from featnorm.eigen_flow import EigenClosure, EigenTrajectory, integrate, mode_norms
 from featnorm.matrix_flow import clock, population_flow
 from featnorm.scale import Scale
-from featnorm.setting import Norms, Setting
+from featnorm.setting import Setting
 from featnorm.surveys import commuting_start
 
 # --- Eq. 6 -----------------------------------------------------------------------------------------------------------
@@ -109,10 +109,19 @@ def _run_share(variant: tuple[Constant, str], scale: Scale, seed: int) -> Eviden
 DECAYS = (0.2, 1.0, 5.0)
 
 
-def drift(first: Norms, then: Norms) -> dict[str, float]:
-    """How far each norm has moved: |log N(t) / N(0)| for N_Phi and N_Psi, the plain change for N_x."""
-    logs = {name: abs(float(np.log(getattr(then, name) / getattr(first, name)))) for name in ("N_Phi", "N_Psi")}
-    return logs | {"N_x": abs(then.N_x - first.N_x)}
+def drift(first: tuple[Array, Array], then: tuple[Array, Array]) -> dict[str, float]:
+    """How far a state (w, phi) has moved: |log| of the ratio, but for N_x the plain change.
+
+    The modes enter twice: ``w`` and ``phi`` are the medians over them, ``every w`` and ``every phi`` the largest.
+    """
+    found: dict[str, float] = {}
+    for name, before, after in zip(("w", "phi"), first, then):
+        tiny = np.finfo(float).tiny  # a mode that dies leaves no logarithm
+        logs = np.abs(np.log(np.maximum(np.abs(after), tiny) / np.abs(before)))
+        found |= {name: float(np.median(logs)), f"every {name}": float(logs.max())}
+    a, b = mode_norms(*first), mode_norms(*then)
+    found |= {name: abs(float(np.log(getattr(b, name) / getattr(a, name)))) for name in ("N_Phi", "N_Psi")}
+    return found | {"N_x": abs(b.N_x - a.N_x)}
 
 
 @lru_cache(maxsize=2)
@@ -140,30 +149,31 @@ def measured_drifts(runs: Sequence[EigenTrajectory], rate: float) -> list[dict[s
             t = 1.0 / (rate * rho)
             shrunk = np.exp(-rho * t)
             w, phi = run.at(float(clock(t, rho)))
-            found.append(drift(mode_norms(*run.at(0.0)), mode_norms(shrunk * w, shrunk**2 * phi)))
+            found.append(drift(run.at(0.0), (shrunk * w, shrunk**2 * phi)))
     return found
 
 
 @dataclass(frozen=True)
 class Drift:
-    """While the distance falls by e, at rate ``rate`` rho, the ``norms`` move by at most 1 over ``times``."""
+    """While the distance falls by e, at rate ``rate`` rho, ``what`` moves by at most 1 over ``times``."""
 
-    norms: tuple[str, ...] = ("N_Phi", "N_Psi", "N_x")
+    what: tuple[str, ...] = ("w", "phi")
     times: float = 10.0
     rate: float = 2.0
 
 
 def check_parabola_before_drift(variant: Drift, scale: Scale, seed: int) -> Evidence:
-    """The largest drift of the norms over starts and weight decays, in the time in which the distance falls by e.
+    """The largest drift over starts and weight decays, in the time in which the distance falls by e.
 
-    "Much faster" is read as ten times faster; the threshold is that reading, and nothing is tuned.
+    "Much faster" is read as ten times faster; the threshold is that reading, and nothing is tuned. What drifts is lost
+    in the text: the claimed variant takes the typical mode, the readings every mode and the norms.
     """
     found = measured_drifts(flow_runs(scale, seed), variant.rate)
-    worst = max(moved[name] for moved in found for name in variant.norms)
+    worst = max(moved[name] for moved in found for name in variant.what)
     numbers = {
         f"{name}, decay {decay:g}": max(moved[name] for moved in found[i :: len(DECAYS)])
         for i, decay in enumerate(DECAYS)
-        for name in ("N_Phi", "N_Psi", "N_x")
+        for name in found[0]
     }
     source = f"the words: {variant.times:g} times as fast means a drift of at most 1/{variant.times:g}"
     return Evidence(worst, 1.0 / variant.times, source, "numerical", len(found), seed, numbers=numbers)
@@ -199,9 +209,12 @@ CHECKS: dict[str, Check] = {
             "a hundred times as fast": Drift(times=100.0),
         },
         readings={
-            "faster at all, all three norms": Drift(times=1.0),
-            "much faster than N_Phi alone": Drift(norms=("N_Phi",)),
-            "faster at all than N_Phi and N_Psi": Drift(norms=("N_Phi", "N_Psi"), times=1.0),
+            "much faster than w alone": Drift(what=("w",)),
+            "faster at all than every w and phi": Drift(what=("every w", "every phi"), times=1.0),
+            "much faster than N_Phi and N_Psi": Drift(what=("N_Phi", "N_Psi")),
+            "much faster than N_Phi alone": Drift(what=("N_Phi",)),
+            "faster at all than N_Phi and N_Psi": Drift(what=("N_Phi", "N_Psi"), times=1.0),
+            "faster at all than all three norms": Drift(what=("N_Phi", "N_Psi", "N_x"), times=1.0),
         },
     ),
 }

@@ -449,13 +449,15 @@ STATEMENTS: tuple[Claim, ...] = (
         id="parabola-before-drift",
         kind="statement",
         name="Fast parabola",
-        title="the parabola is reached before the norms drift",
+        title="the parabola is reached before the modes drift",
         place="Sec. 5.2",
         statement=_text(r"""
             For $\rho>0$ the distance $c_je^{-2\rho t}$ of a mode from the parabola $\varphi_j=w_j^2$ dies out much
-            faster than $N_\Phi$, $N_\Psi$ and $N_\times$ drift, so the modes can be taken to lie on the parabola.
+            faster than $w_j$ and $\varphi_j$ drift, so they can be taken to lie on the parabola. (The two quantities
+            that drift are lost in the text; "they" are then said to be on the parabola, so we take the two that can
+            be. The norms are read as well.)
             """),
-        restored="exact",
+        restored="guess",
         chapter="parabola",
         uses=("eq-6",),
     ),
@@ -553,9 +555,11 @@ STATEMENTS: tuple[Claim, ...] = (
             In the limit of small $\rho N_\Phi N_\Psi$ the equilibria $0$ and $w_\blacktriangledown^{(+)}$ of (7) merge
             into one semi-stable point (a saddle point in the paper's words) between the unstable
             $w_\blacktriangledown^{(-)}$ and the stable $w_\blacktriangle^{(+)}$. An eigenvalue then converges to
-            $w_\blacktriangle^{(+)}$ unless it starts below $w_\blacktriangledown^{(-)}$.
+            $w_\blacktriangle^{(+)}$ unless it starts below the saddle point; below $w_\blacktriangledown^{(-)}$ it
+            diverges.
+            (The first of the two bounds is lost in the text.)
             """),
-        restored="exact",
+        restored="guess",
         chapter="regimes",
         uses=("eq-7",),
     ),

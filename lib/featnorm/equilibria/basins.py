@@ -59,6 +59,8 @@ def near_stable_mass(N: Norms, setting: Setting, eigenvalues: Array | None = Non
     if eigenvalues is None:
         return float(semicircle_below(np.array(min(top, 2.0))) - 0.5)
     w = array("eigenvalues", eigenvalues, (None,))
+    if not len(w):
+        raise ValueError("eigenvalues: has no entries, so there is no share of them")
     return float(np.mean((w > 0) & (w < top)))
 
 

@@ -22,7 +22,7 @@ from typing import Literal
 import numpy as np
 from scipy.optimize import brentq, minimize_scalar
 
-from featnorm._validate import Array, array, in_range, one_of
+from featnorm._validate import Array, array, between, in_range, one_of
 from featnorm.setting import Norms, Setting
 
 Moments = Literal["frozen", "counted", "exact"]
@@ -58,7 +58,8 @@ def balance(w: Array, bath: Norms, setting: Setting, moments: Moments = "exact",
 
     ``frozen`` is Eq. 7 with the norms of the bath, ``counted`` the same closure with the mode counted in the norms,
     ``exact`` the integral of the heading, to about 1e-13 of its largest term. ``setting.rho`` does not enter. ``fine``
-    < 1 refines the quadrature, to see its error.
+    < 1 refines the quadrature, to see its error. Raises ValueError for ``exact`` unless sigma2 is from 1e-3 to 1e6, and
+    w zero or from 1e-50 to 1e50 times sqrt(N_Psi) in size.
 
     >>> bath, setting = Norms(1, 1, 0), Setting(h=1, d=1, sigma2=1.0)
     >>> [round(float(balance(0.5, bath, setting, kind)), 4) for kind in MOMENTS]
@@ -67,6 +68,10 @@ def balance(w: Array, bath: Norms, setting: Setting, moments: Moments = "exact",
     one_of(*MOMENTS)("moments", moments)
     w = array("w", w, None)
     if moments == "exact":
+        # the strip of the heading narrows like the square root of sigma2, and the nodes would fill the memory
+        between(1e-3, 1e6)("sigma2", setting.sigma2)
+        for x in np.abs(w[w != 0]).tolist():
+            between(1e-50, 1e50)("the size of w / sqrt(N_Psi)", x / float(np.sqrt(bath.N_Psi)))
         out = np.array([_exact_gain(x, bath, setting.a, fine) if x else 0.0 for x in w.ravel().tolist()])
         out = out.reshape(w.shape)
     else:

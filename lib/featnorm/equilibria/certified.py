@@ -49,6 +49,8 @@ def sturm_counts(field: Sequence[Fraction]) -> tuple[int, int]:
     >>> sturm_counts(rational_field(Norms(1.0, 1.0, 0.0), Setting(h=1, d=1, sigma2=1.0, rho=0.1)))
     (1, 2)
     """
+    if not any(field):
+        raise ValueError("field: all its coefficients are zero")
     first = next(n for n, c in enumerate(field) if c)  # divide by the power of w, so that zero is no root
     rational = [sp.Rational(c.numerator, c.denominator) for c in field[first:]]
     poly = sp.Poly(rational[::-1], _W, domain="QQ")
@@ -150,6 +152,9 @@ def double_root(w: Fraction, N_Psi: Fraction, a: Fraction) -> tuple[Norms, Setti
     >>> exact_regime(N, setting), str(N.N_x)
     ('fold', '3/8')
     """
+    for name, value in (("w", w), ("N_Psi", N_Psi)):
+        if value <= 0:
+            raise ValueError(f"{name} = {value}: must be > 0")
     tau = (N_Psi**2 - 10 * w**4) / (2 * w)
     N_Phi = max(Fraction(1), abs(tau) / N_Psi)  # so that N_x = tau / (N_Phi N_Psi) is a cosine
     rho = (w / 2 + 3 * w**5 / N_Psi**2) / (a * N_Phi * N_Psi)

@@ -40,7 +40,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "N_Psi": (-2.0, 2.0),
     "N_x": (-1.0, 1.0),
 }
-_SIGNS = {"rho": "ρ", "N_Phi": "N_Φ", "N_Psi": "N_Ψ", "N_x": "N_×"}
+_SIGNS = {"rho": "ρ", "N_Phi": "N<sub>Φ</sub>", "N_Psi": "N<sub>Ψ</sub>", "N_x": "N<sub>×</sub>"}
 _SPOKEN = {
     "rho": "weight decay rho",
     "N_Phi": "norm of Phi",
@@ -299,7 +299,7 @@ def _controls(state: State, uid: str) -> str:
         sliders += (
             f'<label><span>{_SIGNS[name]}</span><input type="range" name="{uid}-{name}" min="{low:g}" max="{high:g}" '
             f'step="0.01" value="{where:.2f}" aria-label="{_SPOKEN[name]}" aria-valuetext="{short(value)}">'
-            f"<output>{short(value)}</output></label>"
+            f'<output aria-live="off">{short(value)}</output></label>'
         )
     return (
         f'<div class="fe-controls" hidden><fieldset><legend>Loss:</legend>{losses}</fieldset>'
@@ -346,7 +346,8 @@ def _plane_svg(shape: dict[str, str], uid: str) -> str:
         f'<path class="fe-border" d="{shape["border"]}"/></g>'
         f'<rect class="fe-axis" {box}/><g class="fe-regions">{shape["regions"]}</g>{labels}'
         f'<text x="4" y="{g["top"] + 40:g}">ρ</text>'
-        f'<text x="{g["left"] + width / 2:g}" y="274" class="fe-mid">N_Φ, both layers scaled together</text>'
+        f'<text x="{g["left"] + width / 2:g}" y="274" class="fe-mid">N<tspan class="fe-sub" dy="3">Φ</tspan>'
+        '<tspan dy="-3">, both layers scaled together</tspan></text>'
         f'<g class="fe-handle" transform="translate({shape["x"]} {shape["y"]})" '
         'aria-label="Point: left and right arrows scale both layers, up and down arrows change rho" '
         f'aria-roledescription="movable point" aria-valuemin="{u0:g}" aria-valuemax="{u1:g}">'
