@@ -741,7 +741,7 @@ CHECKS: dict[str, Check] = {
         wrong={
             "rho for 2 rho": ("any", _eq_15(2.0, 1.0)),
             "1.9 rho for 2 rho": ("any", _eq_15(2.0, 1.9)),
-            "a tenth of the constant": ("any", _eq_15(0.2, 2.0)),
+            "a twentieth of the constant": ("any", _eq_15(0.1, 2.0)),
         },
     ),
     "eq-16": Check(
