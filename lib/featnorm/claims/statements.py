@@ -2058,7 +2058,7 @@ STATEMENTS: tuple[Claim, ...] = (
         chapter="random_matrices",
         uses=("assumption-3", "assumption-4"),
         nearest=(
-            "The first two are the limits of {cite:t}`bai1993` and {cite:t}`bai1988`. That norms of polynomials in "
+            "The first two are the limits of {cite:t}`yin1988` and {cite:t}`bai1988`. That norms of polynomials in "
             "independent Gaussian matrices go to the edge of the free law is due to {cite:t}`haagerup2005` and, for "
             "real matrices, {cite:t}`schultz2005`."
         ),
