@@ -2126,17 +2126,23 @@ STATEMENTS: tuple[Claim, ...] = (
         title="the growth lemmas with the sign of the flow, and what becomes of Remark 1",
         place="not in the paper",
         statement=_text(r"""
-            Let $s=(e^{2\rho t}-1)/(2\rho)$ be the clock, $m=e^{-2\rho t}s=(1-e^{-2\rho t})/(2\rho)$, and $s=m=t$ at
-            $\rho=0$. Suppose that without decay, with constants $C$ and $c$ and
-            $C_0=\norm{F(0)}_F+\norm{WW^\top(0)}_F$, the flow satisfies
-            $\norm{\Phi^\top\Phi(s)}_F\le\norm{\Phi^\top\Phi(0)}_F+Cs$ and
-            $\norm{\Psi\Psi^\top(s)}_F\le\norm{\Psi\Psi^\top(0)}_F+c\,s\,(C_0+s)$. Then for every $\rho$ and $t$
+            Let $s=(e^{2\rho t}-1)/(2\rho)$ be the clock, $m=e^{-2\rho t}s=(1-e^{-2\rho t})/(2\rho)$, with $s=m=t$ at
+            $\rho=0$, and $C_0=\norm{F(0)}_F+\norm{WW^\top(0)}_F$. If for some $C$ and $c$ the flow without
+            decay satisfies
+
+            $$
+            \begin{aligned}
+            \norm{\Phi^\top\Phi(s)}_F&\le\norm{\Phi^\top\Phi(0)}_F+Cs,\\
+            \norm{\Psi\Psi^\top(s)}_F&\le\norm{\Psi\Psi^\top(0)}_F+c\,s\,(C_0+s),
+            \end{aligned}
+            $$
+
+            then for every $\rho$ and $t$
 
             $$
             \begin{aligned}
             \norm{\Phi^\top\Phi(t)}_F&\le e^{-2\rho t}\norm{\Phi^\top\Phi(0)}_F+Cm,\\
-            \norm{\Psi\Psi^\top(t)}_F&\le e^{-4\rho t}\norm{\Psi\Psi^\top(0)}_F
-            +c\,m\big(e^{-2\rho t}C_0+m\big),
+            \norm{\Psi\Psi^\top(t)}_F&\le e^{-4\rho t}\norm{\Psi\Psi^\top(0)}_F+c\,m\big(e^{-2\rho t}C_0+m\big),
             \end{aligned}
             $$
 
