@@ -459,9 +459,9 @@ class Drives:
     B: Callable[[float], float]
 
 
-def drives(W: Array, F: Array) -> Drives:
+def drives(W: Array, F: Array, sigma2: float = 1.0) -> Drives:
     """The driving terms of a state, from the exact moments. W^T H W^{-T} = W^T K needs no inverse."""
-    K = matrix_moments(W, F, 1.0, 1e-7).K
+    K = matrix_moments(W, F, sigma2, 1e-7).K
     gram, half = W @ F @ W.T, W.T @ K
     return Drives(
         len(W),
