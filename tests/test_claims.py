@@ -132,6 +132,7 @@ GOOD, BAD = evidence(True), evidence(False)
         ("eq-1", evidence(True, tightness=0.01), {"w": BAD}, {}, "holds loosely"),
         ("eq-1", evidence(True, tightness=0.5), {"w": BAD}, {}, "holds"),
         ("assumption-1", evidence(True, numbers={"departure": 0.36}), {"w": BAD}, {}, "departs by 0.36"),
+        ("assumption-1", evidence(False, numbers={"departure": 0.36}), {"w": BAD}, {}, "undecided"),
     ],
 )
 def test_outcome_follows_from_the_measurements(id, measured, falsifiers, readings, expected):

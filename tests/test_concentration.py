@@ -267,6 +267,7 @@ def test_memory_is_kept_in_small_blocks_and_what_cannot_fit_is_refused_before_wo
         (lambda: QuadraticForm([1.0]).deviation_tail(0.0), "deviation = 0.0"),
         (lambda: QuadraticForm([1.0]).deviation_quantile(1.0), "delta = 1.0"),
         (lambda: hanson_wright([1.0], 0.0), "delta = 0.0"),
+        (lambda: hanson_wright([], 0.1), "weights: has no entries"),
         (lambda: linear_deviation(0.0, 0.1), "sd = 0.0"),
         (lambda: feature_norm_law(np.eye(2), Setting(h=2, d=3)), "Phi: has shape"),
         (lambda: matrix_norms(np.eye(2), np.eye(2), np.ones(3)), "x0: has shape"),

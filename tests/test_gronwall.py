@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 from scipy.integrate import quad, solve_ivp
 
 from featnorm.claims import gronwall as checks
-from featnorm.gronwall import decay_bound, growth_bound, law_bound, product_growth_bound, verify, window
+from featnorm.gronwall import (
+    decay_bound,
+    growth_bound,
+    law_bound,
+    product_decay_bound,
+    product_growth_bound,
+    verify,
+    window,
+)
 from featnorm.matrix_flow import cosine_field, population_flow
 from featnorm.normalized_moments import matrix_moments
 from featnorm.scale import Scale
@@ -124,6 +132,16 @@ def test_lemma_14_covers_what_its_proof_integrates(start, head, rho):
     for t in (0.1, 1.0, 3.0):
         integral = quad(lambda s: 2 * (head + 4 * s) * math.exp(2 * rho * s), 0, t)[0]
         assert product_growth_bound(start, head, 1.0, t, rho) >= (start + integral) * math.exp(4 * rho * t)
+
+
+@given(start=positive, head=positive, speed=positive, rho=st.floats(0.05, 2.0))
+def test_the_clock_carries_the_bound_from_no_decay_to_any(start, head, speed, rho):
+    """exp(-4 rho t) times the bound without decay at the clock, and below the bound that counts decay as growth."""
+    t = np.linspace(0.0, 3.0, 7)
+    free = [product_decay_bound(start, head, speed, s, 0.0) for s in np.expm1(2 * rho * t) / (2 * rho)]
+    kept = product_decay_bound(start, head, speed, t, rho)
+    np.testing.assert_allclose(kept, np.exp(-4 * rho * t) * np.array(free), rtol=1e-12)
+    assert (kept <= product_growth_bound(start, head, speed, t, rho)).all()
 
 
 def test_small_rho_joins_zero():

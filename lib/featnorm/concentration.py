@@ -277,6 +277,8 @@ def hanson_wright(weights: ArrayLike, delta: float) -> tuple[float, float]:
     (8.0, 16.0)
     """
     w = array("weights", weights, (None,))
+    if not w.size:
+        raise ValueError("weights: has no entries, so there is no sum")
     t = np.log(2.0 / between(0.0, 1.0)("delta", positive("delta", delta)))
     middle = 2.0 * np.linalg.norm(w) * np.sqrt(t)
     return float(middle + 2.0 * max(-w.min(), 0.0) * t), float(middle + 2.0 * max(w.max(), 0.0) * t)
@@ -394,7 +396,7 @@ def second_moments(setting: Setting) -> dict[str, float]:
 def spectral_edges(ratio: float) -> dict[str, float]:
     """Limits of the spectral norms of Phi, W and Psi as h and d grow with h / d = ``ratio`` > 0 (Assumption 4).
 
-    1 + sqrt(ratio) (Bai and Yin), 2 (the edge of the semicircle), and for Psi the square root of
+    1 + sqrt(ratio) (Yin, Bai and Krishnaiah), 2 (the edge of the semicircle), and for Psi the square root of
     (1 + z)^2 (1 + ratio z) / z at z = (sqrt(1 + 8 ratio) - 1) / (4 ratio), the edge of the free product of two laws.
 
     >>> {name: round(value, 4) for name, value in spectral_edges(0.5).items()}

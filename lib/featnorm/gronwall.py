@@ -204,6 +204,20 @@ def decay_bound(start: float, speed: float, t: ArrayLike, rho: float) -> Array:
     return start * np.exp(-2.0 * rho * t) - speed * (np.expm1(-2.0 * rho * t) / (2.0 * rho) if rho > 0 else -t)
 
 
+def product_decay_bound(start: float, head: float, speed: float, t: ArrayLike, rho: float, c: float = 4.0) -> Array:
+    """exp(-4 rho t) {start + c s (head + speed s)} at the clock s = (exp(2 rho t) - 1) / (2 rho): decay kept as decay.
+
+    What the proofs of Lemmas 14 to 16 give without decay, carried to rho by the clock. Unlike `product_growth_bound` it
+    exists at rho = 0 too, where s = t. Other arguments as there.
+
+    >>> product_decay_bound(1.0, 2.0, 1.0, [0.0, 1.0], rho=0.0).tolist()
+    [1.0, 13.0]
+    """
+    t = _arguments(t, rho, start=start, head=head, speed=speed, c=c)
+    decayed, moved = np.exp(-2.0 * rho * t), decay_bound(0.0, 1.0, t, rho)  # the second is exp(-2 rho t) s
+    return decayed**2 * start + c * moved * (decayed * head + speed * moved)
+
+
 def law_bound(norm_Phi: float, norm_W: float, t: ArrayLike, rho: float) -> tuple[Array, Array]:
     """What the norm law alone says of ||F||_F (and ||Phi^T Phi||_F) and of ||Psi Psi^T||_F.
 

@@ -329,13 +329,20 @@ def moment_constant(law: Law, beta: float) -> float:
     return _settled(best)
 
 
+def _moderate(beta: float, name: str = "beta") -> float:
+    """An index whose constants stay within the floating-point range: they grow like the power 1 / beta, or faster."""
+    if positive(name, beta) < 0.01:
+        raise ValueError(f"{name} = {beta!r}: must be at least 0.01; below, constants leave the floating-point range")
+    return float(beta)
+
+
 def tail_to_norm(beta: float) -> float:
     """The smallest c with K3 <= c K1 for every variable: lambda^(1/beta), where 2^(1/lambda) lambda = 2 (lambda - 1).
 
     >>> round(tail_to_norm(1.0), 4)
     2.787
     """
-    beta = positive("beta", beta)
+    beta = _moderate(beta)
     return brentq(lambda q: math.log(q / (q - 1)) + math.log(2) * (1 / q - 1), 1.5, 5.0, xtol=1e-15) ** (1 / beta)
 
 
@@ -345,7 +352,7 @@ def norm_to_moment(beta: float) -> float:
     >>> round(norm_to_moment(1.0), 6)
     0.693147
     """
-    return math.exp(_log_best_moment(1 / positive("beta", beta)))
+    return math.exp(_log_best_moment(1 / _moderate(beta)))
 
 
 def _log_best_moment(r: float) -> float:
@@ -365,7 +372,7 @@ def moment_to_norm(beta: float) -> float:
     >>> round(moment_to_norm(1.0) - 2 * math.sqrt(math.e), 12)
     0.0
     """
-    beta = positive("beta", beta)
+    beta = _moderate(beta)
     if beta >= 1:
         return (2 * beta * math.sqrt(math.e)) ** (1 / beta)
     # Term by term the sum is at most the one for beta = 1 in beta z, once k >= 1/beta; 2/beta + 400 terms leave 1e-20.
@@ -384,6 +391,8 @@ def product_index(*betas: float) -> float:
     >>> product_index(2, 2), product_index(1, 2)
     (1.0, 0.6666666666666666)
     """
+    if not betas:
+        raise ValueError("betas: has no entries, so there is no product")
     return 1 / sum(1 / positive("betas", b) for b in betas)
 
 
@@ -395,7 +404,7 @@ def lower_index(beta: float, to: float) -> float:
     >>> round(lower_index(2, to=1), 6)
     1.201122
     """
-    beta, to = positive("beta", beta), positive("to", to)
+    beta, to = positive("beta", beta), _moderate(to, "to")
     if to > beta:
         raise ValueError(f"to = {to!r}: must be at most beta = {beta!r}")
     return math.log(2) ** (1 / beta - 1 / to)
@@ -413,7 +422,7 @@ def sum_constant(beta: float, n: int | None = None) -> float:
     >>> sum_constant(1.5), round(sum_constant(0.25, 2), 9), round(sum_constant(0.5), 4)
     (1.0, 8.0, 1.3479)
     """
-    beta = positive("beta", beta)
+    beta = _moderate(beta)
     if beta >= 1:
         return 1.0
     any_n = _any_sum_constant(beta)
@@ -490,7 +499,7 @@ def deviation_constant(beta: float) -> float:
     >>> 4 < deviation_constant(1.0) < 6
     True
     """
-    beta = positive("beta", beta)
+    beta = _moderate(beta)
     if beta > 1:
         raise ValueError(f"beta = {beta!r}: must be at most 1; above, the last norm of b is a dual one")
     return _deviation_constant(beta)

@@ -159,12 +159,12 @@ def outcome(
     ``undecided`` if a wrong variant passes. ``fails`` needs every plausible reading of the formula to fail, so a
     formula that was not restored exactly can fail only if other readings were tried. A bound that is never nearer to
     the truth than a factor of ten ``holds loosely``. An assumption reports how far the truth departs from it
-    (``numbers["departure"]``).
+    (``numbers["departure"]``), and is ``undecided`` if the measurement itself does not pass.
     """
     if any(e.passed for e in falsifiers.values()):
         return "undecided"
     if claim.kind == "assumption":
-        return f"departs by {evidence.numbers['departure']:.2g}"
+        return f"departs by {evidence.numbers['departure']:.2g}" if evidence.passed else "undecided"
     if evidence.passed:
         if evidence.vacuous:
             return "holds vacuously"
