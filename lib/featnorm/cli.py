@@ -63,13 +63,14 @@ ARCHIVES = {
     )
     for h in (12, 24, 48)
 } | {
-    "assumption-4-ends-h16": results.Recipe(
+    f"assumption-4-ends-h{h}": results.Recipe(
         surveys.assumption_4_ends,
-        {"h": 16, "starts": 20, "trained": 3, "seed": 0},
+        {"h": h, "starts": starts, "trained": trained, "seed": seed},
         part="starts",
         tolerance=1e-4,
         source="integrator tolerance 1e-7 per step, times 1e3 for the steps",
     )
+    for h, starts, trained, seed in ((16, 20, 3, 0), (12, 30, 0, 1))
 }
 
 
