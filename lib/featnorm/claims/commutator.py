@@ -250,10 +250,10 @@ def check_commutator_start(share: Callable[[int, int], float], scale: Scale, see
 ARCHIVE = "assumption-4-ends-h16"
 
 
-@lru_cache(maxsize=1)
-def ends() -> results.Archive:
-    """The archived survey `featnorm.surveys.assumption_4_ends`; the axes of its arrays are d / h and start."""
-    return results.load(ARCHIVE)
+@lru_cache(maxsize=2)
+def ends(name: str = ARCHIVE) -> results.Archive:
+    """An archived survey `featnorm.surveys.assumption_4_ends`; the axes of its arrays are d / h and start."""
+    return results.load(name)
 
 
 def medians(name: str, time: int = -1) -> Array:
