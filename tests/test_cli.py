@@ -80,6 +80,22 @@ def test_archived_runs_are_listed_and_verified(capsys, monkeypatch):
         assert words in capsys.readouterr().out
 
 
+def test_an_interrupted_run_ends_with_one_line(capsys, monkeypatch):
+    def interrupted(name):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "archive", interrupted)
+    assert main(["archive", "terminal-state-h12"]) == 130
+    assert capsys.readouterr().err == "featnorm: interrupted; archives are as they were\n"
+
+
+@pytest.mark.parametrize("argv", [["archive"], ["results"], ["results", "verify"]])
+def test_the_help_of_each_command_has_an_example(argv, capsys):
+    with pytest.raises(SystemExit):
+        main([*argv, "--help"])
+    assert f"  featnorm {argv[0]}" in capsys.readouterr().out.partition("example")[2]
+
+
 def test_verifying_too_much_is_refused(capsys):
     assert main(["results", "verify", "terminal-state-h12", "--first", "201"]) == 2
     assert "first = 201: must be at most starts = 200" in capsys.readouterr().err

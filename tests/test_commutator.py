@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from featnorm.claims.commutator import PIECES, Generator, commutator_blocks, start_share, threshold_rho
+from featnorm.claims.commutator import (
+    PIECES,
+    Generator,
+    check_proposition_1,
+    commutator_blocks,
+    start_share,
+    threshold_rho,
+)
 from featnorm.commutator import (
     bracket,
     commutator_velocity,
@@ -20,6 +27,7 @@ from featnorm.commutator import (
 from featnorm.eigen_flow import terminal_state_matrix
 from featnorm.matrix_flow import closed_velocity, closure_field, population_flow
 from featnorm.normalized_moments import cosine_field_expected
+from featnorm.scale import Scale
 from featnorm.setting import Setting, commutator, initialize
 
 FEW = settings(max_examples=25, deadline=None)
@@ -54,14 +62,31 @@ def test_generator_moves_the_commutator(seed, closure, symmetrised):
 def test_generator_is_built_from_the_pieces_of_the_claim(seed):
     """With all pieces deleted only the decay is left, so the pieces written in the claim are all there is."""
     setting, W, Phi = state(seed)
-    left = Generator(dict.fromkeys(PIECES, 0.0)).matrix(W, Phi, setting)
-    np.testing.assert_allclose(left, 3 * setting.rho * np.eye(len(left)), atol=1e-11)
+    for symmetrised in (True, False):
+        left = Generator(dict.fromkeys(PIECES, 0.0), symmetrised=symmetrised).matrix(W, Phi, setting)
+        np.testing.assert_allclose(left, 3 * setting.rho * np.eye(len(left)), atol=1e-11)
 
 
-@pytest.mark.parametrize("variant", [Generator({"F": 2.0}), Generator(decay=2.0), Generator({"FW, WW": 0.5})])
-def test_symbolic_residual_is_zero_for_the_claim_only(variant):
-    assert Generator().residual() == 0
-    assert variant.residual() != 0
+@pytest.mark.parametrize("symmetrised", [True, False])
+def test_generator_at_h_24(symmetrised):
+    setting, W, Phi = state(0, h=24)
+    moved = commutator_velocity(W, Phi, setting, "paper", symmetrised)
+    by_K = -(generator(W, Phi, setting, "paper", symmetrised) @ bracket(Phi @ Phi.T, W).ravel(order="F"))
+    np.testing.assert_allclose(by_K, moved.ravel(order="F"), atol=ROUNDING * (1 + np.abs(moved).max()))
+
+
+@pytest.mark.parametrize("symmetrised", [True, False])
+@pytest.mark.parametrize("wrong", [{"factors": {"F": 2.0}}, {"decay": 2.0}, {"factors": {"FW, WW": 0.5}}])
+def test_symbolic_residual_is_zero_for_the_claim_only(wrong, symmetrised):
+    assert Generator(symmetrised=symmetrised).residual() == 0
+    assert Generator(**wrong, symmetrised=symmetrised).residual() != 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", PIECES)
+def test_the_reading_that_is_not_symmetrised_is_tested_piece_by_piece(name, seed):
+    assert check_proposition_1(Generator(symmetrised=False), Scale.SMOKE, seed).passed
+    assert not check_proposition_1(Generator({name: 0.0}, symmetrised=False), Scale.SMOKE, seed).passed
 
 
 @FEW

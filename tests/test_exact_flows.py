@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 
-from featnorm import eigen_flow, surveys
+from featnorm import eigen_flow, matrix_flow, surveys
 from featnorm.eigen_flow import integrate, rate, second_order_rate, terminal_state, velocity, water_level
 from featnorm.equilibria import rational_field, sturm_counts
 from featnorm.matrix_flow import H_closure, clock, gradient_flow, population_flow, unclock
@@ -50,6 +50,32 @@ def test_population_flow_by_the_clock_is_the_equation_as_it_stands(seed):
 
     plain = solve_ivp(velocity, (t[0], t[-1]), y0, method="RK45", rtol=1e-8, atol=1e-10).y[:, -1]
     np.testing.assert_allclose(np.concatenate([run.W[-1].ravel(), run.Phi[-1].ravel()]), plain, atol=SOLVER)
+
+
+@pytest.mark.parametrize("convert", [clock, unclock])
+def test_clocks_refuse(convert):
+    with pytest.raises(ValueError, match=r"rho = -0\.1"):
+        convert(1.0, -0.1)
+    with pytest.raises(ValueError, match="rho = nan"):
+        convert(1.0, np.nan)
+    with pytest.raises(ValueError, match="too large or too small"):
+        convert({clock: 1e4, unclock: -1.0}[convert], 1.0)  # beyond the range; a clock never shows -1 / (2 rho) or less
+
+
+def test_a_flow_that_ends_in_rank_one_says_that_it_stopped(monkeypatch):
+    """After the start a state without a field is no bad argument."""
+    seen = []
+
+    def field(*arguments):
+        seen.append(1)
+        if len(seen) > 20:
+            raise ValueError("W, F: W F W^T has rank one")
+        return cosine_field_expected(*arguments)
+
+    monkeypatch.setattr(matrix_flow, "cosine_field_expected", field)
+    setting, W, Phi = start(0)
+    with pytest.raises(RuntimeError, match=r"stopped near t = .*rank one"):
+        population_flow(W, Phi, setting, [0.0, 100.0])
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -189,6 +215,15 @@ def test_closures_without_a_frozen_form_say_so(closure):
 # --- Terminal states -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    "c, total, words",
+    [([], 1.0, "c: has no entries"), ([1.0], -1.0, "total = -1.0"), ([np.nan], 1.0, "c: has 1 entries")],
+)
+def test_water_level_refuses(c, total, words):
+    with pytest.raises(ValueError, match=words):
+        water_level(np.array(c), total)
+
+
 @given(c=st.lists(st.floats(-10, 10), min_size=1, max_size=8), total=st.floats(1e-3, 100))
 def test_water_level_holds_the_water(c, total):
     c = np.array(c)
@@ -234,8 +269,19 @@ def test_a_longer_survey_begins_with_the_shorter_one():
 
 def test_survey_of_assumption_4_ends_keeps_what_the_flow_conserves(monkeypatch):
     monkeypatch.setattr(surveys, "RATIOS", (8,))  # where the flow is quickest
+
+    def shorter(W, Phi, setting, s, **options):  # to s = h^2 for 40 h^2: past learning, before the stiff end
+        return population_flow(W, Phi, setting, s / 40, **options)
+
+    monkeypatch.setattr(surveys, "population_flow", shorter)
+    train = surveys._trained  # for a time of 4: its own accuracy is tested with the trainer
+    monkeypatch.setattr(
+        surveys, "_trained", lambda setting, W, Phi, time, seed: train(setting, W, Phi, time // 16, seed)
+    )
     arrays = assumption_4_ends(4, 1, 1, seed=0)
-    assert arrays["drift"].max() < 1e-4
+    assert 0 < arrays["drift"].max() < 1e-4
+    assert arrays["commutator_kept"][0, 0, -1] < arrays["commutator"][0, 0, -1]
+    assert arrays["asymmetry"][0, 0, -1] > 1e-3  # it has moved
     assert arrays["F"].shape == arrays["F_trained"].shape == (1, 1, 4, 4)
     np.testing.assert_allclose(
         np.trace(arrays["F"], axis1=2, axis2=3), np.trace(arrays["F0"], axis1=2, axis2=3), rtol=1e-4

@@ -181,7 +181,7 @@ def test_scale_and_decay_put_back_by_the_laws_give_the_flow_itself():
     """The checks run one flow and reach every rho and scale by exact laws; here the flow is run with them."""
     setting, c, rho, t = Setting(h=4, d=8), 1.7, 0.4, np.array([0.0, 0.5, 1.5])
     W, Phi = initialize(setting, np.random.default_rng(2))
-    direct = population_flow(c * W, c * Phi, setting.with_(rho=rho), t, rtol=1e-9)
+    direct = population_flow(c * W, c * Phi, setting.with_(rho=rho), t, rtol=1e-9, direct=True)
     free = population_flow(W, Phi, setting, np.expm1(2 * rho * t) / (2 * rho) / c**2, rtol=1e-9)
     shrink = c * np.exp(-rho * t)[:, None, None]
     np.testing.assert_allclose(direct.W, shrink * free.W, atol=1e-7)

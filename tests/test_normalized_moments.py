@@ -462,6 +462,8 @@ def test_the_torch_path_agrees(kind, h):
 
 
 def test_the_torch_path_takes_other_precisions_and_infinite_rates():
+    half = torch.tensor([1.0, -0.5], dtype=torch.bfloat16)  # NumPy has no such type
+    assert diagonal_moments_torch(half, torch.tensor([1.0, 2.0]), 1.0).H.dtype == torch.float64
     single = diagonal_moments_torch(torch.tensor([1.0, -0.5]), torch.tensor([1.0, 2.0], requires_grad=True), 1.0)
     assert abs(single.H.numpy() - diagonal_moments([1.0, -0.5], [1.0, 2.0], 1.0).H).max() < 1e-12
     assert not single.H.requires_grad
@@ -485,7 +487,10 @@ def test_the_torch_path_refuses_bad_spectra(w, phi, message):
 def test_the_torch_path_refuses_what_is_not_a_tensor_and_accuracies_out_of_reach():
     with pytest.raises(ValueError, match=r"phi: must be a torch.Tensor, but is a list; see diagonal_moments"):
         diagonal_moments_torch(torch.ones(2), [1.0, 1.0], 1.0)
-    with pytest.raises(ValueError, match=r"on one device, but are on cpu and meta"):
+    for odd in (torch.ones(2, dtype=torch.complex64), torch.ones(2).to_sparse(), torch.ones(2, device="meta")):
+        with pytest.raises(ValueError, match="w: must be a dense tensor of real numbers"):
+            diagonal_moments_torch(odd, torch.ones(2), 1.0)
+    with pytest.raises(ValueError, match=r"phi: must be a dense tensor of real numbers"):
         diagonal_moments_torch(torch.ones(2), torch.ones(2, device="meta"), 1.0)
     with pytest.raises(ValueError, match=r"accuracy = 1e-17: not reached"):
         diagonal_moments_torch(torch.tensor([1.0, 2.0]), torch.ones(2), 1.0, 1e-17, strict=True)

@@ -23,6 +23,15 @@ _EXAMPLES = """examples:
   featnorm results verify NAME           replay the first part of an archived run; if it agrees, it is stale no more
 """
 
+_ARCHIVE_EXAMPLES = """example:
+  featnorm archive terminal-state-h12    minutes; replaces book/results/terminal-state-h12 at the end, not before
+"""
+
+_RESULTS_EXAMPLES = """examples:
+  featnorm results                                        every archived run, and whether its code has changed since
+  featnorm results verify terminal-state-h12 --first 2    replay two of its starts and compare
+"""
+
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
@@ -40,14 +49,27 @@ def _parser() -> argparse.ArgumentParser:
     claim.add_argument("--scale", choices=[str(s) for s in Scale], help="default: FEATNORM_SCALE, or book")
     claim.add_argument("--seed", type=int, default=0, help="seed of the random checks, >= 0 (default 0)")
     claim.add_argument("--json", action="store_true", help="print the results as JSON")
-    run = commands.add_parser("archive", help="make an archived run again and save it")
-    run.add_argument("name", choices=list(ARCHIVES), help="which run")
-    archived = commands.add_parser("results", help="list archived runs, or verify one")
+    run = commands.add_parser(
+        "archive",
+        help="make an archived run again and save it",
+        epilog=_ARCHIVE_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    run.add_argument("name", choices=list(ARCHIVES), metavar="NAME", help=f"one of {', '.join(ARCHIVES)}")
+    archived = commands.add_parser(
+        "results",
+        help="list archived runs, or verify one",
+        epilog=_RESULTS_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     actions = archived.add_subparsers(dest="action")
     again = actions.add_parser(
-        "verify", help="replay the first part of an archived run and clear its mark if it agrees"
+        "verify",
+        help="replay the first part of an archived run and clear its mark if it agrees",
+        epilog=_RESULTS_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    again.add_argument("name", choices=list(ARCHIVES), help="which run")
+    again.add_argument("name", choices=list(ARCHIVES), metavar="NAME", help=f"one of {', '.join(ARCHIVES)}")
     again.add_argument("--first", type=int, default=5, metavar="N", help="how many entries to replay (default 5)")
     return parser
 
@@ -63,13 +85,14 @@ ARCHIVES = {
     )
     for h in (12, 24, 48)
 } | {
-    "assumption-4-ends-h16": results.Recipe(
+    f"assumption-4-ends-h{h}": results.Recipe(
         surveys.assumption_4_ends,
-        {"h": 16, "starts": 20, "trained": 3, "seed": 0},
+        {"h": h, "starts": starts, "trained": trained, "seed": seed},
         part="starts",
         tolerance=1e-4,
         source="integrator tolerance 1e-7 per step, times 1e3 for the steps",
     )
+    for h, starts, trained, seed in ((16, 20, 3, 0), (12, 30, 0, 1))
 }
 
 
@@ -104,7 +127,8 @@ def verify(name: str, first: int) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns an exit status.
 
-    0; 1 if a check decided nothing or failed, or a replay differs; 2 for bad arguments; 141 for a closed pipe.
+    0; 1 if a check decided nothing or failed, or a replay differs; 2 for bad arguments; 130 for Ctrl-C, which leaves
+    every archive as it was; 141 for a closed pipe.
 
     >>> main(["claims", "eq-7", "--scale", "smoke"])
     eq-7: holds (statistic 0, threshold 0; 6 of 6 wrong variants rejected)
@@ -115,6 +139,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _main(argv)
         finally:
             sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("featnorm: interrupted; archives are as they were", file=sys.stderr)
+        return 130  # as a shell reports a process that SIGINT ended
     except BrokenPipeError:  # the reader, such as head, has seen enough; nothing more may be flushed at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141  # as a shell reports a process that SIGPIPE ended

@@ -296,10 +296,14 @@ def integrate(
 def water_level(c: Array, total: float) -> float:
     """The level x at which sum_j max(x + c_j, 0) = total, for total > 0: water poured over the uneven ground -c_j.
 
+    ``c`` has shape (h,), h >= 1. Raises ValueError for other input.
+
     >>> water_level(np.array([0.0, 0.5, -9.0]), 1.5)
     0.5
     """
-    high = np.sort(c)[::-1]
+    high, total = np.sort(array("c", c, (None,)))[::-1], positive("total", total)
+    if not len(high):
+        raise ValueError("c: has no entries, so there is no ground")
     # With the m highest c_j under water the level is (total - their sum) / m; the largest m for which all of them are.
     levels = (total - np.cumsum(high)) / np.arange(1, len(high) + 1)
     return float(levels[np.flatnonzero(levels + high > 0)[-1]])

@@ -34,22 +34,31 @@ def clock(t: Array | float, rho: float) -> Array:
     """s(t) = (exp(2 rho t) - 1) / (2 rho): when the flow without weight decay shows the directions of time t with it.
 
     Under the cosine loss (W, Phi)(t; rho) = exp(-rho t) (W, Phi)(s(t); 0), for any data (claim ``beyond-clock``).
+    Raises ValueError for rho < 0 and where s leaves the floating-point range.
 
     >>> clock(np.array([0.0, 1.0]), 0.0).tolist()
     [0.0, 1.0]
     """
     t = np.asarray(t, dtype=np.float64)
-    return np.expm1(2.0 * rho * t) / (2.0 * rho) if rho > 0 else t
+    with np.errstate(all="ignore"):
+        s = np.expm1(2.0 * rho * t) / (2.0 * rho) if nonnegative("rho", rho) > 0 else t
+    in_range("t, rho", s)
+    return s
 
 
 def unclock(s: Array | float, rho: float) -> Array:
     """The time t at which the clock shows s: log(1 + 2 rho s) / (2 rho).
 
+    Raises ValueError for rho < 0 and for s <= -1 / (2 rho), which the clock never shows.
+
     >>> float(unclock(clock(0.7, 0.3), 0.3))
     0.7
     """
     s = np.asarray(s, dtype=np.float64)
-    return np.log1p(2.0 * rho * s) / (2.0 * rho) if rho > 0 else s
+    with np.errstate(all="ignore"):
+        t = np.log1p(2.0 * rho * s) / (2.0 * rho) if nonnegative("rho", rho) > 0 else s
+    in_range("s, rho", t)
+    return t
 
 
 def _directions(W: Array, Phi: Array, x: Array, x1: Array) -> tuple[Array, Array, Array, Array]:
@@ -305,10 +314,15 @@ def _follow(
         return y[: h * h].reshape(h, h), y[h * h :].reshape(h, d)
 
     def velocity(time: float, y: Array) -> Array:
-        if next(evaluations) > MAX_EVALUATIONS:
+        count, (W, Phi) = next(evaluations), parts(y)
+        if count > MAX_EVALUATIONS:
             raise RuntimeError(f"gradient flow stuck near t = {time:.6g}: a feature W Phi x is close to zero")
-        W, Phi = parts(y)
-        dW, dPhi = field(W, Phi)
+        try:
+            dW, dPhi = field(W, Phi)
+        except ValueError as error:
+            if count == 1:  # the start itself
+                raise
+            raise RuntimeError(f"gradient flow stopped near t = {time:.6g}: {error}") from error
         return np.concatenate([(dW - rho * W).ravel(), (dPhi - rho * Phi).ravel()])
 
     y0 = np.concatenate([W0.ravel(), Phi0.ravel()])

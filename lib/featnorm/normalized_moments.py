@@ -121,9 +121,11 @@ def diagonal_moments_torch(
     for name, value in (("w", w), ("phi", phi)):
         if not isinstance(value, torch.Tensor):
             raise ValueError(f"{name}: must be a torch.Tensor, but is a {type(value).__name__}; see diagonal_moments")
+        if value.is_complex() or value.layout != torch.strided or value.is_meta:
+            raise ValueError(f"{name}: must be a dense tensor of real numbers, but is {value.layout}, {value.dtype}")
     if w.device != phi.device:
         raise ValueError(f"w, phi: must be on one device, but are on {w.device} and {phi.device}")
-    state = _Diagonal.of(w.detach().cpu().numpy(), phi.detach().cpu().numpy(), setting)
+    state = _Diagonal.of(*(value.detach().cpu().to(torch.float64).numpy() for value in (w, phi)), setting)
 
     def rule(grid: _Grid) -> tuple[Array, Array]:
         return _diagonal_rule_torch(state, grid, w.device)

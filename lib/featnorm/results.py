@@ -316,9 +316,9 @@ def verify(name: str, recipe: Recipe, first: int, root: Path | str | None = None
     Raises ValueError for other recipes and numbers, and what `load` raises.
 
     >>> from featnorm.surveys import terminal_states
-    >>> recipe = Recipe(terminal_states, {"h": 2, "starts": 2, "seed": 0}, "starts", 1e-9, "the same code")
+    >>> recipe = Recipe(terminal_states, {"h": 3, "starts": 2, "seed": 0}, "starts", 1e-9, "the same code")
     >>> with tempfile.TemporaryDirectory() as root:
-    ...     save("demo", terminal_states(2, 2, 0), made_by=recipe.made_by, config={"h": 2, "starts": 2}, seed=0,
+    ...     save("demo", terminal_states(3, 2, 0), made_by=recipe.made_by, config={"h": 3, "starts": 2}, seed=0,
     ...          command="featnorm demo", seconds=0.1, device="CPU", closure="code of another day", root=root)
     ...     before = load("demo", root).stale
     ...     found = verify("demo", recipe, 1, root)

@@ -114,17 +114,24 @@ def survivor_scores(h: int) -> Scores:
 
 
 def check_survivors(strength: float, scale: Scale, seed: int) -> Evidence:
-    """Does the corrected border sort the modes better than the leading one? A sign test over the archived starts.
+    """Does this border sort the modes better than those with the factors 0, 1 and 3? Sign tests over archived starts.
 
     Counted are starts whose set one rule gets exactly right and the other does not. If the two were equally good, the
-    better one would win each with probability one half; the statistic is the probability of so many wins.
+    better one would win each with probability one half; the statistic is the largest probability of so many wins.
     """
-    leading = np.concatenate([exactly_right(h, 0.0) for h in SURVEYED])
-    other = np.concatenate([exactly_right(h, strength) for h in SURVEYED])
-    wins, losses = int(np.sum(other & ~leading)), int(np.sum(leading & ~other))
-    p_value = float(binomtest(wins, wins + losses, alternative="greater").pvalue) if wins + losses else 1.0
-    source = "sign test, false alarm 5e-7"
-    return Evidence(p_value, FALSE_ALARM, source, "archived", len(leading), 0, numbers={"wins": wins, "losses": losses})
+
+    def right(factor: float) -> NDArray[np.bool_]:
+        return np.concatenate([exactly_right(h, factor) for h in SURVEYED])
+
+    mine, p_value = right(strength), 0.0
+    for rival in (0.0, 1.0, 2.0, 3.0):
+        other = right(rival)
+        wins, losses = int(np.sum(mine & ~other)), int(np.sum(other & ~mine))
+        if rival != strength:
+            p = float(binomtest(wins, wins + losses, alternative="greater").pvalue) if wins + losses else 1.0
+            p_value = max(p_value, p)
+    source = "sign test against the factors 0, 1 and 3, false alarm 5e-7"
+    return Evidence(p_value, FALSE_ALARM, source, "archived", len(mine), 0)
 
 
 # --- Starts that do not commute --------------------------------------------------------------------------------------
@@ -145,13 +152,17 @@ SPECTRA: dict[str, Callable[[Array, Array], Array]] = {
 }
 
 
+#: The archived surveys of Assumption 4's starts: h = 16, and h = 12 with another seed and no SGD.
+ENDS = ("assumption-4-ends-h16", "assumption-4-ends-h12")
+
+
 @lru_cache
-def spectrum_errors(rule: str, trained: bool = False) -> Array:
+def spectrum_errors(rule: str, trained: bool = False, survey: str = ENDS[0]) -> Array:
     """Sum of |phi - predicted| over the sum of phi, both sorted, for each archived d / h and start, (ratios, starts).
 
     The phi are those at the end of the exact flow, or of SGD (fewer starts), whose trace noise has fed: it is put back.
     """
-    arrays = ends().arrays
+    arrays = ends(survey).arrays
     found = arrays["F_trained" if trained else "F"]
     out = np.zeros(found.shape[:2])
     for at in np.ndindex(out.shape):
@@ -171,20 +182,32 @@ def matrix_errors() -> Array:
     return out
 
 
-def check_terminal_matrix(rule: str, scale: Scale, seed: int) -> Evidence:
-    """Is this rule nearer to the exact flow than each of the others? Wilcoxon's signed-rank test over archived starts.
+def lead(rule: str, other: str, surveys: tuple[str, ...] = ENDS, ratios: tuple[int, ...] = RATIOS) -> float:
+    """Probability of a lead of one rule over another like the one found, if both were equally good.
 
-    Those with d > h: at d = h the sign rule is known to matter little, and the claim does not speak of it. If two rules
-    were equally good, either would be the nearer one as often and by as much; the statistic is the largest probability,
-    over the other rules, of a lead like the one found.
+    Wilcoxon's signed-rank test over the starts of archived surveys with these d / h: either rule would then be the
+    nearer one as often and by as much.
     """
-    wider = np.array(RATIOS) > 1
-    errors = spectrum_errors(rule)[wider]
-    others = [spectrum_errors(other)[wider] for other in SPECTRA if other != rule]
-    p_value = max(float(wilcoxon((errors - other).ravel(), alternative="less").pvalue) for other in others)
-    numbers = {"error": float(errors.mean()), "next": float(min(other.mean() for other in others))}
+    rows = [RATIOS.index(ratio) for ratio in ratios]
+    gaps = [
+        (spectrum_errors(rule, False, name) - spectrum_errors(other, False, name))[rows].ravel() for name in surveys
+    ]
+    return float(wilcoxon(np.concatenate(gaps), alternative="less").pvalue)
+
+
+def check_terminal_matrix(rule: str, scale: Scale, seed: int) -> Evidence:
+    """Is this rule nearer to the exact flow than each of the others? Over all starts of both archived surveys.
+
+    The statistic is the largest probability, over the other rules, of a `lead` like the one found.
+    """
+    errors = {
+        name: np.concatenate([spectrum_errors(name, False, survey).ravel() for survey in ENDS]) for name in SPECTRA
+    }
+    mine = errors.pop(rule)
+    p_value = max(lead(rule, other) for other in errors)
+    numbers = {"error": float(mine.mean()), "next": float(min(other.mean() for other in errors.values()))}
     source = "signed-rank test against every other rule, false alarm 5e-7"
-    return Evidence(p_value, FALSE_ALARM, source, "archived", errors.size, 0, numbers=numbers)
+    return Evidence(p_value, FALSE_ALARM, source, "archived", mine.size, 0, numbers=numbers)
 
 
 CHECKS: dict[str, Check] = {
@@ -203,6 +226,8 @@ CHECKS: dict[str, Check] = {
         claimed=2.0,
         wrong={
             "the leading order": 0.0,
+            "half the correction": 1.0,
+            "one and a half times the correction": 3.0,
             "the correction with the wrong sign": -2.0,
             "the correction ten times as large": 20.0,
         },
