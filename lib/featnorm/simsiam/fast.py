@@ -120,7 +120,7 @@ class _Law:
 
     def __init__(self, configs: Sequence[LinearConfig], W: Tensor, Phi: Tensor) -> None:
         first, runs = configs[0], len(configs)
-        self.batch_type = getattr(torch, first.dtype)
+        self.kind = getattr(torch, first.dtype)
         self.loss, self.n, self.h = first.loss, first.batch, first.h
         self.m = min(self.h, 2 * self.n)  # columns of a root K of the covariance of the outside part
         self.W, self.M_W = W, torch.zeros_like(W)
@@ -128,67 +128,82 @@ class _Law:
         self.m1, self.m2 = torch.zeros_like(W), torch.zeros_like(W)
         self.momentum, self.rho, sigma2 = (_column(configs, name, W) for name in ("momentum", "rho", "sigma2"))
         self.plus = (0.5 * (sigma2 + 2.0)).sqrt()
-        self.ratio = (sigma2 / (sigma2 + 2.0)).sqrt().to(self.batch_type)
+        self.ratio = (sigma2 / (sigma2 + 2.0)).sqrt().to(self.kind)
         self.eye = torch.eye(self.h, dtype=W.dtype, device=W.device)
-        self.df = np.clip(first.d - 2 * self.h - np.arange(self.m), 0, None)
-        self.lower = torch.ones(self.m, self.m, dtype=W.dtype, device=W.device).tril(-1)
-        self.lower[:, max(first.d - 2 * self.h, 0) :] = 0.0
-        self.sizes = (2 * self.n * self.h, self.m * self.h, self.m * self.m)
-        self.generators, self.chi = [], []
+        free = first.d - 2 * self.h
+        self.shape = np.clip(0.5 * (free - np.arange(self.m)), 0.0, None)  # of the gamma variables on B's diagonal
+        self.lower = torch.ones(self.m, self.m, dtype=self.kind, device=W.device).tril(-1)
+        self.lower[:, free:] = 0.0
+        self.sizes = (2 * self.n * self.h, self.m * (self.h + self.m))
+        self.generators, self.gamma = [], []
         for config in configs:
-            data, chi = np.random.SeedSequence(config.seed).spawn(4)[1:3]
-            self.generators.append(
-                torch.Generator(first.device).manual_seed(int(data.generate_state(1, np.uint64)[0]))
-            )
-            self.chi.append(np.random.Generator(np.random.SFC64(chi)))
-        self.normals = torch.empty(runs, sum(self.sizes), dtype=self.batch_type, device=W.device)
+            data, gamma = np.random.SeedSequence(config.seed).spawn(4)[1:3]
+            seed = int(data.generate_state(1, np.uint64)[0])
+            self.generators.append(torch.Generator(first.device).manual_seed(seed))
+            self.gamma.append(np.random.Generator(np.random.SFC64(gamma)))
+        self.normals = torch.empty(runs, sum(self.sizes), dtype=self.kind, device=W.device)
         self.views = self.normals.new_empty(runs, 3 * self.n, self.h)
         self.T = self.normals.new_empty(runs, 2 * self.n, self.h)
 
     def gradients(self) -> Tensor:
-        n, runs = self.n, len(self.W)
+        n = self.n
         for row, generator in zip(self.normals, self.generators):
             row.normal_(generator=generator)
-        xi, self.Z2, self.Z3 = (
-            part.view(runs, -1, self.h if k < 2 else self.m)
-            for k, part in enumerate(self.normals.split(self.sizes, dim=1))
-        )
+        xi = self.normals[:, : self.sizes[0]].view(-1, 2 * n, self.h)
         WR = self.W @ self.R
         size = [torch.linalg.matrix_norm(A, keepdim=True) if self.loss == "cosine" else 1.0 for A in (self.R, WR)]
-        R, WR = ((A * (self.plus / s)).to(self.batch_type) for A, s in zip((self.R, WR), size))
+        R, WR = ((A * (self.plus / s)).to(self.kind) for A, s in zip((self.R, WR), size))
         torch.addcmul(xi[:, :n], xi[:, n:], self.ratio, out=self.views[:, n : 2 * n])
         torch.addcmul(xi[:, :n], xi[:, n:], self.ratio, value=-1.0, out=self.views[:, :n])
         self.views[:, 2 * n :] = self.views[:, :n]
         value, G = _on_features(self.views[:, : 2 * n] @ R.mT, self.views[:, n:] @ WR.mT, self.loss)
         torch.add(G[:, :n], G[:, n:], out=self.T[:, :n])
         torch.sub(G[:, :n], G[:, n:], out=self.T[:, n:]).mul_(self.ratio)
-        scale = self.plus / size[1]
-        self.P = (self.T.mT @ xi).double() * scale
-        if self.m < self.h:
-            self.K = self.T.mT.double() * scale
-        else:
-            C = (self.T.mT @ self.T).double()
-            self.K = _root(C, torch.finfo(self.batch_type).eps) * scale
+        self.P, self.unit = self.T.mT @ xi, self.plus / size[1]  # P = A^T Y + B^T Y' in the unit of T
         return value.double()
 
     def update(self, lr: Tensor) -> None:
-        h, m = self.h, self.m
-        chi = torch.from_numpy(np.sqrt([2.0 * rng.standard_gamma(0.5 * self.df) for rng in self.chi]))
-        B = self.Z3.double() * self.lower + torch.diag_embed(chi.to(self.W))
+        m = self.m
+        P = self.P.double() * self.unit
         U = torch.linalg.solve_triangular(self.R, self.W.mT, upper=False)
-        m1 = self.momentum * self.m1 + self.rho * self.eye + U @ self.P
-        UK = U @ self.K
-        outside = torch.cat([self.momentum * self.m2 + UK @ self.Z2.double(), UK @ B], dim=2)
-        both = torch.cat([m1, outside], dim=2)
-        gram = both @ both.mT
-        J = torch.linalg.cholesky(self.eye - lr * (m1 + m1.mT) + lr.square() * gram)
-        X = torch.linalg.solve_triangular(J, m1.mT - lr * gram, upper=False).mT
-        rest = _root(gram - X @ X.mT, torch.finfo(torch.float64).eps)
-        self.m1 = torch.linalg.solve_triangular(J, X, upper=False)
-        self.m2 = torch.linalg.solve_triangular(J, rest, upper=False)
-        self.M_W = self.momentum * self.M_W + self.P @ self.R.mT + self.rho * self.W
+        m1 = torch.baddbmm(self.rho * self.eye, U, P).add_(self.m1 * self.momentum)
+        noise = (U * self.unit).to(self.kind) @ self._root() @ self._normals()
+        m2 = noise.double()
+        m2[:, :, : self.h] += self.momentum * self.m2
+        outside = m2.to(self.kind)
+        gram = (outside @ outside.mT).double().baddbmm_(m1, m1.mT)
+        step = lr * m1
+        J, bad = torch.linalg.cholesky_ex(self.eye - step - step.mT + lr.square() * gram)
+        X = torch.linalg.solve_triangular(J, (m1 - lr * gram).mT, upper=False).mT
+        rest, worse = torch.linalg.cholesky_ex(gram - X @ X.mT)
+        for k in (bad + worse).nonzero()[:, 0].tolist():
+            both = torch.cat([torch.cat([self.eye - step[k], -lr[k] * m2[k]], 1), torch.cat([m1[k], m2[k]], 1)])
+            L = torch.linalg.qr(both.mT, "r").R.mT
+            J[k], X[k], rest[k] = L[: self.h, : self.h], L[self.h :, : self.h], L[self.h :, self.h :]
+        self.m1, self.m2 = torch.linalg.solve_triangular(J, torch.cat([X, rest], dim=2), upper=False).split(self.h, 2)
+        self.M_W = torch.baddbmm(self.rho * self.W, P, self.R.mT).add_(self.M_W * self.momentum)
         self.W = self.W - lr * self.M_W
         self.R = self.R @ J
+
+    def _root(self) -> Tensor:
+        """K (h, m) with K K^T = C = T^T T, the covariance of every column of the gradient outside the row space."""
+        if self.m < self.h:
+            return self.T.mT
+        C = self.T.mT @ self.T
+        # Rounding may take a singular C below zero: its error is a few units in the last place of the trace.
+        C.diagonal(dim1=1, dim2=2).add_(C.diagonal(dim1=1, dim2=2).sum(dim=1, keepdim=True), alpha=torch.finfo(C.dtype).eps)
+        K, bad = torch.linalg.cholesky_ex(C)
+        for k in bad.nonzero()[:, 0].tolist():
+            K[k] = torch.linalg.qr(self.T[k], "r").R.mT
+        return K
+
+    def _normals(self) -> Tensor:
+        """[Z, B] (m, h + m): normals for the momentum's rows, Bartlett's factor of the Wishart matrix for the rest."""
+        Z = self.normals[:, self.sizes[0] :].view(len(self.W), self.m, -1)
+        B = Z[:, :, self.h :].mul_(self.lower)
+        gamma = np.stack([rng.standard_gamma(self.shape) for rng in self.gamma])
+        B.diagonal(dim1=1, dim2=2).copy_(torch.from_numpy(np.sqrt(2.0 * gamma)))
+        return Z
 
     def state(self) -> tuple[Tensor, Tensor]:
         return self.W, self.R
@@ -197,12 +212,6 @@ class _Law:
         rng = np.random.default_rng(np.random.SeedSequence(config.seed).spawn(4)[3])
         rows = np.linalg.qr(rng.standard_normal((config.d, config.h)))[0].T
         return self.R[k].cpu().numpy() @ rows
-
-
-def _root(C: Tensor, eps: float) -> Tensor:
-    """Lower triangular root of C, up to rounding: eps times the trace keeps a singular C positive definite."""
-    floor = eps * torch.diagonal(C, dim1=-2, dim2=-1).sum(dim=-1)[:, None, None]
-    return torch.linalg.cholesky(C + floor * torch.eye(C.shape[-1], dtype=C.dtype, device=C.device))
 
 
 def _column(configs: Sequence[LinearConfig], name: str, like: Tensor) -> Tensor:
