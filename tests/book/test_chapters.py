@@ -290,6 +290,12 @@ def check_l2_dynamics(found: Scraps, given: dict[str, Any]) -> None:
     assert found.glued["below top"] == pytest.approx(found.glued["below w_up"], rel=0.3)
 
 
+# --- Training
+
+
+# --- Images
+
+
 CASES: dict[str, Case] = {
     "intro": Case({"rho": 0.5, "sigma2": 0.5, "seed": 3}, ("rho", -1), check_intro),
     "model": Case({"h": 8, "d": 24, "sigma2": 2.0, "rho": 0.01, "seed": 5}, ("sigma2", 0), check_model),
@@ -326,6 +332,8 @@ CASES: dict[str, Case] = {
         ("rho", -0.1),
         check_first_run,
     ),
+    # --- Training
+    # --- Images
 }
 
 

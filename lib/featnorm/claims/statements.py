@@ -3053,4 +3053,6 @@ STATEMENTS: tuple[Claim, ...] = (
         ),
         new="The exact branches, and how much of the gap comes from the norms and how much from the moments.",
     ),
+    # --------------------------------------------------------------------------------------- beyond the paper: training
+    # ----------------------------------------------------------------------------------------- beyond the paper: images
 )
