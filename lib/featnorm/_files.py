@@ -1,0 +1,73 @@
+"""Arrays in files: packed without pickles, written whole or not at all."""
+
+from __future__ import annotations
+
+import io
+import os
+import uuid
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+def packed(arrays: Mapping[str, ArrayLike], compress: bool = True) -> bytes:
+    """An npz file of these arrays: numbers, text or dates, by Python names.
+
+    Raises ValueError for other names, for objects and for masked arrays.
+
+    >>> unpacked(packed({"file": [1, 2]}))["file"].tolist()
+    [1, 2]
+    """
+    out = io.BytesIO()
+    method = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
+    with zipfile.ZipFile(out, "w", method) as file:  # np.savez cannot store an array named `file`
+        for name, value in arrays.items():
+            array = np.asarray(value)
+            if not isinstance(name, str) or not (name.isascii() and name.isidentifier()):
+                raise ValueError(f"arrays: {name!r} must be a Python name")
+            if array.dtype.kind not in "biufcSUmM" or isinstance(value, np.ma.MaskedArray):
+                raise ValueError(f"arrays: {name} has type {array.dtype}; only numbers, text and dates, without a mask")
+            with file.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
+    return out.getvalue()
+
+
+def unpacked(data: bytes) -> dict[str, NDArray[Any]]:
+    """The arrays of an npz file; nothing is unpickled. Raises what zipfile and NumPy raise for damaged bytes."""
+    arrays = {}
+    with zipfile.ZipFile(io.BytesIO(data)) as file:
+        for member in file.namelist():
+            with file.open(member) as stream:
+                arrays[member.removesuffix(".npy")] = np.lib.format.read_array(stream, allow_pickle=False)
+                if stream.read(1):  # reading to the end is what makes zipfile compare the checksum
+                    raise ValueError(f"{member}: is longer than its header says")
+    return arrays
+
+
+def write(path: Path | str, data: bytes) -> None:
+    """Put ``data`` under this name, or leave what was there: the new file is complete on disk before it gets the name.
+
+    Raises OSError, for example where the disk is full or the folder is missing.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write(Path(folder, "x"), b"old")
+    ...     write(Path(folder, "x"), b"new")
+    ...     Path(folder, "x").read_bytes()
+    b'new'
+    """
+    path = Path(path)
+    new = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")  # hidden, and in the same folder: a rename is atomic
+    try:
+        with open(new, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(new, path)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
