@@ -218,6 +218,21 @@ def learning_rate(config: LinearConfig, epoch: int) -> float:
     return config.lr * config.batch / 256 * 0.5 * (1.0 + math.cos(math.pi * epoch / config.epochs))
 
 
+def momentum_time(config: LinearConfig) -> Array:
+    """The time after 0, 1, ... updates with the lag of momentum, (steps + 1,): what ``LinearRun.time`` leaves out.
+
+    Momentum starts at rest: after n updates a constant force has moved the weights by the force times the sum of
+    lr_k (1 - mu^(k + 1)) / (1 - mu) over k < n. ``LinearRun.time`` leaves out mu^(k + 1), and is ahead by up to
+    lr mu / (1 - mu)^2: nine updates at mu = 0.9. For Phi; with fixed_head_lr the rate of W is another.
+
+    >>> momentum_time(LinearConfig(lr=1.0, batch=256, momentum=0.5, epochs=1, steps_per_epoch=3)).tolist()
+    [0.0, 1.0, 2.5, 4.25]
+    """
+    k = np.arange(config.steps)
+    rates = np.array([learning_rate(config, epoch) for epoch in range(config.epochs)])[k // config.steps_per_epoch]
+    return np.append(0.0, np.cumsum(rates * (1.0 - config.momentum ** (k + 1.0)) / (1.0 - config.momentum)))
+
+
 @dataclass(frozen=True, eq=False)
 class LinearRun:
     """What `train` recorded: float64 arrays with one entry (or row) per record, n records; record 0 is the start.
@@ -225,7 +240,7 @@ class LinearRun:
     step: updates made before the record, (n,) whole numbers.  epoch: step / steps_per_epoch.
     time: the sum of learning rate / (1 - momentum) over those updates: the t of Eq. 3 for a small rate. With momentum
     mu "small" includes rate * rho well below (1 - sqrt(mu))^2, 0.0026 at 0.9: above it the weights cannot decay faster
-    than sqrt(mu) a step, and they oscillate.
+    than sqrt(mu) a step, and they oscillate. It leaves out the lag of momentum at the start (`momentum_time`).
     lr: rate of the epoch the record opens or lies in; 0 at the end of training. With fixed_head_lr this and ``time``
     are those of Phi.
     loss: loss of the next batch at that state, without weight decay.
