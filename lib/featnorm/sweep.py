@@ -42,7 +42,7 @@ Arrays = dict[str, NDArray[Any]]
 #: Says which runs may go together: those of equal keys.
 Key = Callable[[Config], str]
 #: Seconds to wait for a scheduler.
-PATIENCE = 6.0
+PATIENCE = 4.0
 
 
 @dataclass(frozen=True)
@@ -247,7 +247,7 @@ def _outcomes(
         from distributed import as_completed
 
         waiting = {client.submit(_work, *job, pure=False): names for names, job in jobs}
-        for future in as_completed(list(waiting)):
+        for future in as_completed(list(waiting), loop=client.loop):
             names = waiting.pop(future)
             yield names, _result(future, names)
             future.release()

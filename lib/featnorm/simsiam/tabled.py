@@ -56,6 +56,20 @@ def together(config: Mapping[str, Any]) -> str:
     return json.dumps({k: v for k, v in config.items() if k not in _MAY_DIFFER}, sort_keys=True)
 
 
+def check(config: LinearConfig) -> LinearConfig:
+    """The configuration itself, if `fast` can run it. Raises ValueError that names the field it cannot honour.
+
+    >>> check(LinearConfig(symmetrised=False))
+    Traceback (most recent call last):
+    ...
+    ValueError: symmetrised = False: only the plain engine has this
+    """
+    for name, value in _FAST_HAS_NO.items():
+        if getattr(config, name) != value:
+            raise ValueError(f"{name} = {getattr(config, name)!r}: only the plain engine has this")
+    return config
+
+
 def fast(configs: Sequence[Mapping[str, Any]]) -> list[dict[str, np.ndarray]]:
     """Runs of equal `together` in one batch of matrix products, `featnorm.simsiam.fast.train_many`.
 
@@ -65,10 +79,6 @@ def fast(configs: Sequence[Mapping[str, Any]]) -> list[dict[str, np.ndarray]]:
     >>> fast([{"h": 2, "d": 4, "batch": 8, "epochs": 1, "steps_per_epoch": 3}])[0]["step"].tolist()
     [0, 3]
     """
-    runs = [LinearConfig(**config) for config in configs]
-    for run in runs:
-        for name, value in _FAST_HAS_NO.items():
-            if getattr(run, name) != value:
-                raise ValueError(f"{name} = {getattr(run, name)!r}: only the plain engine has this")
+    runs = [check(LinearConfig(**config)) for config in configs]
     with _one_thread():
         return [_records(run) for run in train_many(runs)]
