@@ -184,7 +184,7 @@ def run(
 
 def _keep(path: Path, arrays: Mapping[str, Any], function: Callable[..., Any], config: Config, closure: str) -> None:
     about = {"function": name_of(function), "config": dict(config), "closure": closure}
-    data = _files.packed({"about": np.array(json.dumps(about))} | dict(arrays))
+    data = _files.sealed(_files.packed({"about": np.array(json.dumps(about))} | dict(arrays)))
     if path.exists():  # it could not be read; what can be learned from it is not lost
         os.replace(path, path.with_name(f"{path.name}.damaged"))
     _files.write(path, data)
@@ -194,7 +194,7 @@ def _read(path: Path) -> Arrays:
     """A result file; FileNotFoundError where there is none, ValueError where it is damaged."""
     data = path.read_bytes()
     try:
-        arrays = _files.unpacked(data)
+        arrays = _files.unpacked(_files.unsealed(data))
         about = json.loads(arrays["about"].item())
         if _hash(about["function"], about["config"]) != path.stem:
             raise ValueError("holds another run than its name says")

@@ -219,18 +219,31 @@ def learning_rate(config: LinearConfig, epoch: int) -> float:
 
 
 def momentum_time(config: LinearConfig) -> Array:
-    """The time after 0, 1, ... updates with the lag of momentum, (steps + 1,): what ``LinearRun.time`` leaves out.
+    """The t of Eq. 3 after 0, 1, ... updates, whatever the momentum and the rate: (steps + 1,), by ``LinearRun.step``.
 
-    Momentum starts at rest: after n updates a constant force has moved the weights by the force times the sum of
-    lr_k (1 - mu^(k + 1)) / (1 - mu) over k < n. ``LinearRun.time`` leaves out mu^(k + 1), and is ahead by up to
-    lr mu / (1 - mu)^2: nine updates at mu = 0.9. For Phi; with fixed_head_lr the rate of W is another.
+    It is the time in which e^{-rho t} falls as far as the decay term alone takes the weights in these updates; at
+    rho = 0, the time in which a small constant force takes them as far. ``LinearRun.time`` is its limit for a small
+    rate: it leaves out that momentum starts at rest, which puts it ahead by up to nine updates at momentum 0.9, and
+    that the decay of an update is not quite 1 - rate * rho / (1 - mu). NaN from where the decay alone would overshoot
+    zero: then there is no such time. For Phi; with fixed_head_lr the rate of W is another.
 
-    >>> momentum_time(LinearConfig(lr=1.0, batch=256, momentum=0.5, epochs=1, steps_per_epoch=3)).tolist()
+    >>> momentum_time(LinearConfig(rho=0.0, lr=1.0, batch=256, momentum=0.5, epochs=1, steps_per_epoch=3)).tolist()
     [0.0, 1.0, 2.5, 4.25]
     """
-    k = np.arange(config.steps)
-    rates = np.array([learning_rate(config, epoch) for epoch in range(config.epochs)])[k // config.steps_per_epoch]
-    return np.append(0.0, np.cumsum(rates * (1.0 - config.momentum ** (k + 1.0)) / (1.0 - config.momentum)))
+    moved, velocity, out = 0.0, 0.0, [0.0]  # a weight is 1 - rho * moved
+    for epoch in range(config.epochs):
+        rate = learning_rate(config, epoch)
+        for _ in range(config.steps_per_epoch):
+            velocity = config.momentum * velocity + 1.0 - config.rho * moved
+            moved += rate * velocity
+            out.append(moved)
+    t = np.array(out)
+    if config.rho == 0.0:
+        return t
+    with np.errstate(invalid="ignore", divide="ignore"):
+        t = -np.log1p(-config.rho * t) / config.rho
+    t[np.logical_or.accumulate(~np.isfinite(t))] = np.nan
+    return np.asarray(t)
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,7 +253,7 @@ class LinearRun:
     step: updates made before the record, (n,) whole numbers.  epoch: step / steps_per_epoch.
     time: the sum of learning rate / (1 - momentum) over those updates: the t of Eq. 3 for a small rate. With momentum
     mu "small" includes rate * rho well below (1 - sqrt(mu))^2, 0.0026 at 0.9: above it the weights cannot decay faster
-    than sqrt(mu) a step, and they oscillate. It leaves out the lag of momentum at the start (`momentum_time`).
+    than sqrt(mu) a step, and they oscillate. `momentum_time` is exact.
     lr: rate of the epoch the record opens or lies in; 0 at the end of training. With fixed_head_lr this and ``time``
     are those of Phi.
     loss: loss of the next batch at that state, without weight decay.
@@ -307,7 +320,7 @@ def save(run: LinearRun, path: Path | str) -> None:
 
     Raises OSError where it cannot be written; what was under that name is then as it was.
     """
-    _files.write(path, _files.packed(_arrays(run)))
+    _files.write(path, _files.sealed(_files.packed(_arrays(run))))
 
 
 def load(path: Path | str) -> LinearRun:
@@ -322,7 +335,7 @@ def load(path: Path | str) -> LinearRun:
     (True, True)
     """
     try:
-        return _run(_files.unpacked(Path(path).read_bytes()))
+        return _run(_files.unpacked(_files.unsealed(Path(path).read_bytes())))
     except OSError:
         raise
     except Exception as error:  # zipfile, NumPy and json raise many kinds
@@ -362,7 +375,7 @@ class _Checkpoint:
 
     def write(self, **arrays: Any) -> None:
         words = {"config": np.array(json.dumps(asdict(self.config))), "start": np.array(self.start)}
-        _files.write(self.path, _files.packed(words | arrays, compress=False))
+        _files.write(self.path, _files.sealed(_files.packed(words | arrays, compress=False)))
         self.written = clock.monotonic()
 
     def read(self) -> dict[str, np.ndarray] | None:
@@ -374,7 +387,7 @@ class _Checkpoint:
                 raise FileNotFoundError(f"checkpoint {self.path}: there is no such folder") from None
             return None
         try:
-            state = _files.unpacked(data)
+            state = _files.unpacked(_files.unsealed(data))
             theirs = LinearConfig(**json.loads(state["config"].item()))
             same_start = state["start"].item() == self.start
             _ = [state[name] for name in ("step", "time", "W", "Phi", "generator")]
