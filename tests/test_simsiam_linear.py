@@ -549,7 +549,8 @@ def test_many_interruptions_change_nothing(tmp_path, monkeypatch):
 def test_a_killed_run_goes_on(tmp_path):
     """SIGKILL in the middle of a step, in a process of its own."""
     code = (
-        "import os, signal, sys; from featnorm.simsiam import linear; rate = linear.learning_rate; n = iter(range(99))\n"
+        "import os, signal, sys; from featnorm.simsiam import linear\n"
+        "rate, n = linear.learning_rate, iter(range(99))\n"
         "def patched(config, epoch):\n"
         "    if next(n) == 11: os.kill(os.getpid(), signal.SIGKILL)\n"
         "    return rate(config, epoch)\n"

@@ -1,4 +1,4 @@
-"""`featnorm.simsiam.predicted`: where Eq. 7 sends the eigenvalues of a run, against the differential equation itself."""
+"""`featnorm.simsiam.predicted`: where Eq. 7 sends the eigenvalues of a run, against the equation itself."""
 
 from __future__ import annotations
 

@@ -26,7 +26,8 @@ _EXAMPLES = """examples:
   featnorm sweep --help                  many runs, here or on a cluster
 """
 
-#: Commands with a module of their own (see `featnorm.commands`), and what the list of commands says about each.
+#: Commands with a module of their own in `featnorm.commands`, and what the list of commands says about each. A new
+#: family of commands is a line here and a module there.
 FAMILIES = {
     "linear": "train linear SimSiam once (Section 5.4)",
     "sweep": "train it many times, here or on a cluster",
