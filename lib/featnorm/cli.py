@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from featnorm import claims, results, surveys
 from featnorm._validate import natural
 from featnorm.scale import Scale, current
+from featnorm.simsiam.runs import linear_runs
 
 _EXAMPLES = """examples:
   featnorm claims                        every claim: id, name, whether it is checked
@@ -93,6 +94,19 @@ ARCHIVES = {
         source="integrator tolerance 1e-7 per step, times 1e3 for the steps",
     )
     for h, starts, trained, seed in ((16, 20, 3, 0), (12, 30, 0, 1))
+} | {
+    f"linear-{name}": results.Recipe(
+        linear_runs,
+        {"h": 64, "d": 512, "epochs": 100, "runs": 5, "seed": 0, **config},
+        part="runs",
+        tolerance=1e-2,
+        source="single precision, 6e-8 a step, times 2e3 steps, times 1e2 for the growth of differences",
+    )
+    for name, config in {
+        "batch-512": {"sigma2": 1.0, "rho": 0.02, "lr": 0.05, "batch": 512, "steps_per_epoch": 20},
+        "batch-2048": {"sigma2": 1.0, "rho": 0.02, "lr": 0.05, "batch": 2048, "steps_per_epoch": 5},
+        "strong-noise": {"sigma2": 16.0, "rho": 0.1, "lr": 0.4, "batch": 64, "steps_per_epoch": 20},
+    }.items()
 }
 
 
