@@ -703,6 +703,7 @@ STATEMENTS: tuple[Claim, ...] = (
             starts in Collapse passes into Acute.
             """),
         restored="guess",
+        chapter="linear_experiment",
         collapse=("complete",),
         uses=("eq-7", "equilibrium-emerges", "symmetry-nearly-kept", "commutator-nearly-zero"),
     ),
@@ -717,6 +718,7 @@ STATEMENTS: tuple[Claim, ...] = (
             asymmetric for a while and then symmetric again.
             """),
         restored="constants",
+        chapter="linear_experiment",
         uses=("assumption-1",),
     ),
     Claim(
@@ -729,6 +731,7 @@ STATEMENTS: tuple[Claim, ...] = (
             In the runs, with a linear encoder and with a ResNet-18 encoder, the commutator $[F,W]$ is nearly zero.
             """),
         restored="constants",
+        chapter="linear_experiment",
         uses=("assumption-5",),
     ),
     # ----------------------------------------------------------------------------------------------------- Appendix A
@@ -1395,6 +1398,7 @@ STATEMENTS: tuple[Claim, ...] = (
             zero, and a few eigenvalues stay well above it.
             """),
         restored="guess",
+        chapter="linear_experiment",
         uses=("assumption-4", "few-survive"),
     ),
     Claim(

@@ -1,7 +1,8 @@
-"""Figures of "A first run"."""
+"""Figures of "The linear experiment"."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +14,7 @@ if TYPE_CHECKING:  # PyTorch is not needed to draw
     from featnorm.simsiam.linear import LinearRun
 
 
-def first_run_norms(run: LinearRun, made_by: str) -> None:
+def norms(run: LinearRun, made_by: str) -> None:
     """``fig-run-norms``: N_Phi, N_Psi and N_x of a `featnorm.simsiam.linear.LinearRun`; asymmetry and commutator."""
     with drawing(1, 2, width=7.6, height=3.2) as (fig, (left, right)):
         left.plot(run.step, run.N_Phi, color=COLOURS["Phi"], label="N_Φ")
@@ -36,7 +37,7 @@ def first_run_norms(run: LinearRun, made_by: str) -> None:
         )
 
 
-def first_run_intervals(run: LinearRun, intervals: Intervals, made_by: str) -> None:
+def intervals_of_eq_7(run: LinearRun, intervals: Intervals, made_by: str) -> None:
     """``fig-run-intervals``: the eigenvalues of W over the regions of Eq. 7 at the norms of each moment."""
     with drawing(width=7.4, height=3.8) as (fig, axis):
         top, bottom = 1.15 * float(run.eig_W.max()), 1.15 * float(run.eig_W.min())
@@ -61,3 +62,20 @@ def first_run_intervals(run: LinearRun, intervals: Intervals, made_by: str) -> N
             f"{run.eig_W[0, 0]:.2g} to {run.eig_W[-1, 0]:.2g}; the stable point ends at {intervals.high[-1]:.2g}.",
             made_by,
         )
+
+
+def full_length(runs: Mapping[str, Mapping[str, np.ndarray]], made_by: str) -> None:
+    """``fig-full-length``: for each archived setting the absolute eigenvalues of its first run, the four largest apart.
+
+    ``runs`` maps a title to the arrays of `featnorm.simsiam.runs.linear_runs`.
+    """
+    with drawing(1, len(runs), width=7.8, height=3.2) as (fig, axes):
+        words = []
+        for axis, (title, arrays) in zip(np.atleast_1d(axes), runs.items()):
+            size = np.sort(np.abs(arrays["eig_W"][0]), axis=1)[:, ::-1]
+            axis.plot(arrays["step"], size[:, 4:], color=COLOURS["neutral"], lw=0.5, alpha=0.7)
+            axis.plot(arrays["step"], size[:, :4], color=COLOURS["W"], lw=1.6)
+            axis.set(xlabel="step", title=title, ylim=(0, None))
+            alive = int(np.sum(size[-1] > 0.1 * size[-1, 0]))
+            words.append(f"{title}: the largest goes from {size[0, 0]:.2g} to {size[-1, 0]:.2g}, {alive} stay large")
+        glue_figure(fig, "fig-full-length", f"Absolute eigenvalues of W against the step. {'; '.join(words)}.", made_by)
