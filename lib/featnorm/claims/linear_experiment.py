@@ -39,7 +39,7 @@ class Reading:
 
 
 def failures(reading: Reading) -> int:
-    """In how many archived runs a part of Figure 6 fails: norms fall, Collapse turns Acute, the eigenvalue converges."""
+    """In how many archived runs a part of Figure 6 fails: norms fall, Collapse turns Acute, the eigenvalue stays."""
     archive = archived(reading.setting)
     x, c = archive.arrays, archive.manifest["config"]
     setting = Setting(h=c["h"], d=c["d"], sigma2=c["sigma2"], rho=reading.rho_factor * c["rho"])
