@@ -43,7 +43,9 @@ def linear_runs(
 
     Returns ``step`` and ``time`` (records,), series of `featnorm.simsiam.linear.LinearRun` by their names
     (runs, records), its ``eig_W`` and ``eig_F`` (runs, records, h), and ``plain`` (runs, 2), `plain_commutator` at
-    start and end; float32 but for ``step`` and ``time``. Raises ValueError as `featnorm.simsiam.linear.LinearConfig` does.
+    start and end; float32 but for ``step`` and ``time``.
+
+    Raises ValueError as `featnorm.simsiam.linear.LinearConfig` does.
 
     >>> found = linear_runs(2, 0, h=2, d=4, sigma2=1.0, rho=0.1, lr=0.05, batch=8, epochs=2, steps_per_epoch=2)
     >>> found["eig_W"].shape, found["step"].tolist()
