@@ -215,7 +215,7 @@ CHECKS = {
         wrong={
             **WRONG_EQ_7,
             "without the term of degree six": Reading(sixth=0.0),
-            "1 + sigma2 forgotten: half of the weight decay": Reading(rho=0.5),
+            "a quarter of the weight decay in Eq. 7": Reading(rho=0.25),
             "norms of the start kept": Reading(frozen=True),
             "the smallest eigenvalue": Reading(rank=-1),
             "strong noise": Reading(setting="strong noise"),
