@@ -171,7 +171,7 @@ def figure_8(settings: Mapping[str, Mapping[str, np.ndarray]], made_by: str) -> 
 def figure_9(settings: Mapping[str, Full], made_by: str) -> None:
     """``fig-9``: a row for each setting; the five leading absolute eigenvalues of its first run on the intervals."""
     with drawing(
-        len(settings), 4, width=8.6, height=2.3 * len(settings), sharex="row", sharey="row", squeeze=False
+        len(settings), 5, width=9.2, height=2.3 * len(settings), sharex="row", sharey="row", squeeze=False
     ) as (
         fig,
         axes,
