@@ -315,7 +315,7 @@ def _blur_matrix(sigma: Tensor, size: int) -> Tensor:
 
 @cache
 def _mirrored(size: int, reach: int) -> Tensor:
-    """(2 reach + 1, size * size): for each offset, which pixel j is read at i + offset, mirrored about the end pixels."""
+    """(2 reach + 1, size * size): for each offset, which pixel is read at i + offset, mirrored about the end pixels."""
     out = torch.zeros(2 * reach + 1, size, size)
     for k in range(2 * reach + 1):
         for i in range(size):
@@ -325,7 +325,7 @@ def _mirrored(size: int, reach: int) -> Tensor:
 
 
 def statistics(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each channel of uint8 images (n, c, rows, columns), as shares of 255; float32 (c,).
+    """Mean and standard deviation of each channel of uint8 images (n, c, rows, columns), over 255; float32 (c,).
 
     Raises ValueError as `view`.
 
