@@ -121,7 +121,7 @@ def test_an_altered_file_in_the_cache_is_named_and_left_alone(cifar, tmp_path):
 
 def test_no_server_is_a_connection_error(cifar, tmp_path, monkeypatch):
     monkeypatch.setattr(data, "_CIFAR10", data._Download("http://127.0.0.1:9/cifar-10-binary.tar.gz", "0" * 64))
-    with pytest.raises(ConnectionError, match="give a folder or an .npz"):
+    with pytest.raises(ConnectionError, match=r"give a folder or an \.npz"):
         data.load("cifar10", cache=tmp_path / "cache", progress=False)
     assert left_over(tmp_path / "cache") == []
 
@@ -147,11 +147,11 @@ def test_folders(cifar, tmp_path):
     _, _, files, _, _ = cifar
     folder = tmp_path / "mine"
     folder.mkdir()
-    with pytest.raises(ValueError, match="lacks data_batch_1.bin"):
+    with pytest.raises(ValueError, match=r"lacks data_batch_1\.bin"):
         data.load("cifar10", folder)
     with pytest.raises(ValueError, match="lacks train-images"):
         data.load("fashion_mnist", folder)
-    with pytest.raises(ValueError, match="must be an .npz for own"):
+    with pytest.raises(ValueError, match=r"must be an \.npz for own"):
         data.load("own", folder)
     for name, content in files.items():
         (folder / name).write_bytes(content)
@@ -246,7 +246,7 @@ def test_wrong_files(tmp_path):
     np.save(single, good()["x_train"])
     for content in (whole[:-100], bytes(altered), lacks.getvalue(), single.getvalue(), pickle.dumps(good()), b""):
         (tmp_path / "b.npz").write_bytes(content)
-        with pytest.raises(ValueError, match="must be an intact .npz"):
+        with pytest.raises(ValueError, match=r"must be an intact \.npz"):
             data.load("own", tmp_path / "b.npz")
     with pytest.raises(ValueError, match="does not exist"):
         data.load("own", tmp_path / "c.npz")
@@ -272,7 +272,7 @@ def test_the_environment_variable_and_names(tmp_path, monkeypatch):
     assert data.load("cifar10").classes[0] == "airplane"
     assert data.load("digits").name == "digits" and len(data.load("digits").x_train) == 1437  # needs no file
     monkeypatch.delenv(data.VARIABLE)
-    with pytest.raises(ValueError, match="own images need an .npz"):
+    with pytest.raises(ValueError, match=r"own images need an \.npz"):
         data.load("own")
     with pytest.raises(ValueError, match="must be one of digits"):
         data.load("imagenet")
