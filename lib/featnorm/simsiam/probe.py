@@ -1,8 +1,9 @@
 """How much of the classes can be read off features: nearest neighbours and a linear classifier, with intervals.
 
 The features may be those of a trained encoder, of one that was never trained, or the pixels: always show the three
-side by side. Give pixels as the encoder gets them, each channel normalised: neighbours by cosine depend on the origin,
-and on raw values from 0 to 255 the baseline would be unfairly low. Both probes are deterministic; training images are only ever used to fit, test images only to judge.
+side by side. Give pixels as the encoder gets them, each channel normalised: neighbours by cosine depend on the
+origin, and values from 0 to 255 would make the baseline unfairly weak. Both probes are deterministic; training images
+are only ever used to fit, test images only to judge.
 """
 
 from __future__ import annotations
