@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from featnorm import claims, results, surveys
 from featnorm._validate import natural
 from featnorm.scale import Scale, current
+from featnorm.simsiam import variations
 
 _EXAMPLES = """examples:
   featnorm claims                        every claim: id, name, whether it is checked
@@ -93,6 +94,19 @@ ARCHIVES = {
         source="integrator tolerance 1e-7 per step, times 1e3 for the steps",
     )
     for h, starts, trained, seed in ((16, 20, 3, 0), (12, 30, 0, 1))
+} | {
+    name: results.Recipe(
+        function,
+        {part: many, "starts": starts, "seed": 0},
+        part=part,
+        tolerance=1e-2,
+        source="rounding in single precision, 6e-8 a step, fed by 2000 steps of training",
+    )
+    for name, function, part, many, starts in (
+        ("robust-variations", variations.variation_survey, "variations", 22, 12),
+        ("robust-normalisations", variations.normalisation_sweep, "decays", 9, 6),
+        ("robust-sizes", variations.size_survey, "sizes", 7, 8),
+    )
 }
 
 

@@ -8,7 +8,7 @@ constant) are two of them. Gradients come from autograd, and many starts are tra
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 
 from featnorm._validate import Array, array, natural, one_of, positive, positive_int
+from featnorm.eigen_flow import TerminalMatrix, terminal_state_matrix
+from featnorm.matrix_flow import population_flow
 from featnorm.setting import Setting, initialize
 
 DATA = ("gaussian", "rademacher", "student", "mixture", "anisotropic", "shaped")
@@ -126,7 +128,9 @@ def _sampler(data: str, setting: Setting, like: Tensor, generator: torch.Generat
 
     root = torch.as_tensor(np.sqrt(variances(d)), dtype=like.dtype)
     centres = np.random.default_rng((seed, 1)).standard_normal((CLUSTERS, d))
-    means = torch.as_tensor(centres * np.sqrt(d * BETWEEN / np.sum(centres**2, axis=1, keepdims=True)), dtype=like.dtype)
+    means = torch.as_tensor(
+        centres * np.sqrt(d * BETWEEN / np.sum(centres**2, axis=1, keepdims=True)), dtype=like.dtype
+    )
 
     def views() -> Tensor:
         anchor, noise = normal(*shape), sigma * normal(2, *shape)
@@ -144,6 +148,19 @@ def _sampler(data: str, setting: Setting, like: Tensor, generator: torch.Generat
         return anchor + noise
 
     return views
+
+
+def draw(data: str, setting: Setting, n: int, seed: int) -> tuple[Array, Array]:
+    """n pairs of views (n, d) of a data law of `Variation`, in float64.
+
+    >>> x, x1 = draw("mixture", Setting(h=2, d=3), 5, seed=0)
+    >>> x.shape, x1.shape
+    ((5, 3), (5, 3))
+    """
+    one_of(*DATA)("data", data)
+    like = torch.empty(1, positive_int("n", n), setting.d, dtype=torch.float64)
+    x, x1 = _sampler(data, setting, like, torch.Generator().manual_seed(natural("seed", seed)), seed)()
+    return x[0].numpy(), x1[0].numpy()
 
 
 # --- Heads and losses ------------------------------------------------------------------------------------------------
@@ -243,9 +260,7 @@ def train(
     for name, value in (("batch", batch), ("steps", steps), ("starts", starts)):
         positive_int(name, value)
     kind = getattr(torch, one_of("float64", "float32")("dtype", dtype))
-    states = [
-        start(variation, setting, np.random.default_rng((natural("seed", seed), 0, i))) for i in range(starts)
-    ]
+    states = [start(variation, setting, np.random.default_rng((natural("seed", seed), 0, i))) for i in range(starts)]
     first = [np.array(layer) for layer in zip(*([*layers, Phi] for layers, Phi in states))]
     weights = [torch.tensor(A, dtype=kind) for A in first]
     generator = torch.Generator().manual_seed(seed)
@@ -267,3 +282,183 @@ def train(
     spread = 1.0 - z.mean(dim=-2).square().sum(dim=-1)
     last = [A.double().numpy() for A in weights]
     return Trained(first[:-1], first[-1], last[:-1], last[-1], spread.numpy())
+
+
+# --- What the theory predicts, and surveys of how far it is off ------------------------------------------------------
+
+
+def head_matrix(layers: Sequence[Array], head: str) -> Array | None:
+    """The head as one matrix (h, h); None for ``relu``, which is not linear.
+
+    >>> head_matrix([np.array([1.0, 2.0])], "diagonal").tolist()
+    [[1.0, 0.0], [0.0, 2.0]]
+    """
+    if head == "relu":
+        return None
+    if head == "diagonal":
+        return np.diag(layers[0])
+    return layers[0] if len(layers) == 1 else layers[1] @ layers[0]
+
+
+def predicted(layers: Sequence[Array], Phi: Array, head: str) -> TerminalMatrix:
+    """The terminal-state rule (claim ``beyond-terminal-matrix``) from the start of any head.
+
+    A head of one layer is used as it is. Of two layers the one next to Phi, B, is what Phi Phi^T - B^T B is conserved
+    with; the rule then takes (B^T B)^(1/2) for W, so that no direction is ruled out by its sign.
+
+    >>> predicted([np.ones(2)], np.eye(2), "diagonal").phi.tolist()
+    [1.0, 1.0]
+    """
+    if len(layers) == 1:
+        W = head_matrix(layers, head)
+        assert W is not None
+    else:
+        _, sizes, rows = np.linalg.svd(layers[0])
+        W = (rows[: len(sizes)].T * sizes) @ rows[: len(sizes)]
+    return terminal_state_matrix(W, Phi)
+
+
+#: The variations of the survey, one thing changed in each, by a name for the table.
+VARIATIONS: dict[str, Variation] = {
+    "the paper's model": Variation(),
+    "W kept symmetric": Variation(head="symmetric"),
+    "W starts asymmetric": Variation(start="free"),
+    "inputs: signs": Variation(data="rademacher"),
+    "inputs: heavy tails": Variation(data="student"),
+    "inputs: mixture": Variation(data="mixture"),
+    "inputs: anisotropic": Variation(data="anisotropic"),
+    "inputs and noise: anisotropic": Variation(data="shaped"),
+    "start: (A + A') / 2": Variation(start="half_sum"),
+    "start: W / 3": Variation(start="small_head"),
+    "start: 3 W": Variation(start="large_head"),
+    "start: identity": Variation(start="identity"),
+    "start: orthogonal": Variation(start="orthogonal"),
+    "start: commuting": Variation(start="commuting"),
+    "head: diagonal": Variation(head="diagonal"),
+    "head: rank h / 2": Variation(head="low_rank"),
+    "head: two layers": Variation(head="two_layer"),
+    "head: two layers, ReLU": Variation(head="relu"),
+    "normalised: online only": Variation(normalisation="online"),
+    "normalised: target only": Variation(normalisation="target"),
+    "normalised: neither": Variation(normalisation="neither"),
+    "normalised: batch norm": Variation(normalisation="batch"),
+}
+#: Model of the survey, and its weight decays: none, and one above the threshold 1/8 of the L2 loss.
+SURVEY = Setting(h=16, d=64, sigma2=1.0)
+DECAYS = (0.0, 0.2)
+#: Step size, batch and number of steps of all surveys: time 200, which is 40 decay times at the larger decay.
+LR, BATCH, STEPS = 0.1, 256, 2000
+#: Weight decays of `normalisation_sweep`, and sizes (h, d) of `size_survey`.
+SWEEP = (0.0, 0.03, 0.06, 0.1, 0.15, 0.2, 0.3, 0.45, 0.7)
+SIZES = ((4, 16), (8, 32), (16, 64), (32, 128), (16, 16), (16, 32), (16, 128))
+
+
+def _spectra(A: Array) -> Array:
+    return np.linalg.eigvalsh((A + np.swapaxes(A, -1, -2)) / 2)
+
+
+def _measured(variation: Variation, setting: Setting, steps: int, starts: int, seed: int) -> dict[str, Array]:
+    """One row of a survey: what `variation_survey` says, with starts as the first axis."""
+    run = train(variation, setting, LR, BATCH, steps, starts, seed, "float32")
+    out: dict[str, list[Array]] = {}
+    for i in range(starts):
+        layers, Phi = [layer[i] for layer in run.layers], run.Phi[i]
+        first, Phi0 = [layer[i] for layer in run.layers0], run.Phi0[i]
+        W, W0, rule = (
+            head_matrix(layers, variation.head),
+            head_matrix(first, variation.head),
+            predicted(first, Phi0, variation.head),
+        )
+        size, nothing = np.linalg.norm(Phi), np.full(setting.h, np.nan)
+        unit = Phi / size if size > 0 else Phi  # a collapsed state is measured at size one
+        if variation.head in ("full", "symmetric"):
+            flow = population_flow(W0, Phi0, setting.with_(rho=0.0), [0.0, LR * steps], rtol=1e-6, closure="leading")
+            end = _spectra(flow.Phi[-1] @ flow.Phi[-1].T)
+        else:
+            end = nothing
+        row = {
+            "phi0": _spectra(Phi0 @ Phi0.T),
+            "phi": _spectra(unit @ unit.T),
+            "rule": np.sort(rule.phi),
+            "flow": end,
+            "w0": nothing if W0 is None else _spectra(W0),
+            "w": nothing if W is None else _spectra(W),
+            "w_rule": np.array(rule.w_bar),
+            "N": np.full(3, np.nan)
+            if W is None
+            else np.array([size, np.linalg.norm(W @ Phi), np.sum(Phi * (W @ Phi))]),
+            "size": np.array(size / np.linalg.norm(Phi0)),
+            "spread": run.spread[i],
+        }
+        for name, value in row.items():
+            out.setdefault(name, []).append(value)
+    return {name: np.array(values) for name, values in out.items()}
+
+
+def _stacked(rows: Sequence[dict[str, Array]], shape: tuple[int, ...]) -> dict[str, Array]:
+    stacked = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    return {name: value.reshape(*shape, *value.shape[1:]) for name, value in stacked.items()}
+
+
+def _bar(todo: list, progress: bool, what: str) -> Iterable:
+    if not progress:
+        return todo
+    from tqdm import tqdm
+
+    return tqdm(todo, desc=what)
+
+
+def variation_survey(variations: int, starts: int, seed: int, progress: bool = False) -> dict[str, Array]:
+    """SGD for the first ``variations`` of `VARIATIONS`, without weight decay and with it, from the same starts.
+
+    The first three axes of every array are variation, weight decay (`DECAYS`) and start. Spectra are ascending, (h,):
+    ``phi0`` and ``phi`` of F = Phi Phi^T at the start and, over its trace, at the end; ``rule`` the prediction of
+    `predicted` and ``flow`` that of the leading-order flow of the paper's model to the same time (nan for other heads);
+    ``w0`` and ``w`` of the symmetric part of W. ``w_rule`` is the predicted common eigenvalue of W; ``N`` (3,) holds
+    |Phi|, |W Phi| and tr(Phi^T W Phi) at the end; ``size`` is |Phi| over its start, ``spread`` as in `Trained`.
+    """
+    names = list(VARIATIONS)[: positive_int("variations", variations)]
+    todo = [(name, rho) for name in names for rho in DECAYS]
+    rows = [
+        _measured(VARIATIONS[name], SURVEY.with_(rho=rho), STEPS, starts, seed)
+        for name, rho in _bar(todo, progress, "variations")
+    ]
+    return _stacked(rows, (len(names), len(DECAYS)))
+
+
+def normalisation_sweep(decays: int, starts: int, seed: int, progress: bool = False) -> dict[str, Array]:
+    """SGD for each of `NORMALISATIONS` with the first ``decays`` weight decays of `SWEEP`.
+
+    Arrays as in `variation_survey`; the first three axes are normalisation, weight decay and start.
+    """
+    rhos = SWEEP[: positive_int("decays", decays)]
+    todo = [(kind, rho) for kind in NORMALISATIONS for rho in rhos]
+    rows = [
+        _measured(Variation(normalisation=kind), SURVEY.with_(rho=rho), STEPS, starts, seed)
+        for kind, rho in _bar(todo, progress, "normalisations")
+    ]
+    return _stacked(rows, (len(NORMALISATIONS), len(rhos)))
+
+
+def size_survey(sizes: int, starts: int, seed: int, progress: bool = False) -> dict[str, Array]:
+    """SGD on the paper's model without weight decay at the first ``sizes`` of `SIZES`, for a time of 12.5 h.
+
+    ``errors`` (sizes, starts, 4): the sum of |phi - predicted| over that of phi for the rule, the leading-order flow,
+    the spectrum of the start and equal eigenvalues.
+    """
+    out = []
+    for h, d in _bar(list(SIZES[: positive_int("sizes", sizes)]), progress, "sizes"):
+        row = _measured(Variation(), Setting(h=h, d=d, sigma2=SURVEY.sigma2), 125 * h, starts, seed)
+        claimed = [row["rule"], row["flow"], row["phi0"], np.ones_like(row["phi"])]
+        out.append(np.stack([spectrum_error(row["phi"], guess) for guess in claimed], axis=1))
+    return {"errors": np.array(out)}
+
+
+def spectrum_error(phi: Array, guess: Array) -> Array:
+    """Sum of |phi - guess| over the last axis, each sorted and divided by its own sum: 0 if alike, at most 2.
+
+    >>> spectrum_error(np.array([1.0, 3.0]), np.array([1.0, 1.0])).item()
+    0.5
+    """
+    a, b = (np.sort(v, axis=-1) / np.sum(v, axis=-1, keepdims=True) for v in (phi, guess))
+    return np.abs(a - b).sum(axis=-1)
