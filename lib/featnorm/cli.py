@@ -76,38 +76,42 @@ def _parser() -> argparse.ArgumentParser:
 
 
 #: Archived runs by name.
-ARCHIVES = {
-    f"terminal-state-h{h}": results.Recipe(
-        surveys.terminal_states,
-        {"h": h, "starts": 200, "seed": 0},
-        part="starts",
-        tolerance=1e-5,
-        source="integrator tolerance 1e-8 per step, times 1e3 for the steps",
-    )
-    for h in (12, 24, 48)
-} | {
-    f"assumption-4-ends-h{h}": results.Recipe(
-        surveys.assumption_4_ends,
-        {"h": h, "starts": starts, "trained": trained, "seed": seed},
-        part="starts",
-        tolerance=1e-4,
-        source="integrator tolerance 1e-7 per step, times 1e3 for the steps",
-    )
-    for h, starts, trained, seed in ((16, 20, 3, 0), (12, 30, 0, 1))
-} | {
-    name: results.Recipe(
-        function,
-        {part: many, "starts": starts, "seed": 0},
-        part=part,
-        tolerance=1e-2,
-        source="rounding in single precision, 6e-8 a step, fed by 2000 steps of training",
-    )
-    for name, function, part, many, starts in (
-        ("robust-variations", variations.variation_survey, "variations", 22, 12),
-        ("robust-normalisations", variations.normalisation_sweep, "decays", 9, 6),
-        ("robust-sizes", variations.size_survey, "sizes", 7, 8),
-    )
-}
+ARCHIVES = (
+    {
+        f"terminal-state-h{h}": results.Recipe(
+            surveys.terminal_states,
+            {"h": h, "starts": 200, "seed": 0},
+            part="starts",
+            tolerance=1e-5,
+            source="integrator tolerance 1e-8 per step, times 1e3 for the steps",
+        )
+        for h in (12, 24, 48)
+    }
+    | {
+        f"assumption-4-ends-h{h}": results.Recipe(
+            surveys.assumption_4_ends,
+            {"h": h, "starts": starts, "trained": trained, "seed": seed},
+            part="starts",
+            tolerance=1e-4,
+            source="integrator tolerance 1e-7 per step, times 1e3 for the steps",
+        )
+        for h, starts, trained, seed in ((16, 20, 3, 0), (12, 30, 0, 1))
+    }
+    | {
+        name: results.Recipe(
+            function,
+            {part: many, "starts": starts, "seed": 0},
+            part=part,
+            tolerance=1e-2,
+            source="rounding in single precision, 6e-8 a step, fed by 2000 steps of training",
+        )
+        for name, function, part, many, starts in (
+            ("robust-variations", variations.variation_survey, "variations", 22, 12),
+            ("robust-normalisations", variations.normalisation_sweep, "decays", 9, 6),
+            ("robust-sizes", variations.size_survey, "sizes", 7, 8),
+        )
+    }
+)
 
 
 def archive(name: str) -> None:
