@@ -16,9 +16,10 @@ from featnorm.anisotropic import aligned_end, aligned_flow
 from featnorm.claims.gradient_flow import EPS, skewed_sample
 from featnorm.claims.model import Check, Evidence, t_threshold
 from featnorm.eigen_flow import terminal_state, terminal_state_matrix
+from featnorm.equilibria import equilibria
 from featnorm.matrix_flow import population_flow
 from featnorm.scale import Scale
-from featnorm.setting import Setting
+from featnorm.setting import Norms, Setting
 from featnorm.surveys import commuting_start
 
 # --- Which normalisation makes weight decay a clock ------------------------------------------------------------------
@@ -329,6 +330,12 @@ DECAY_TIMES = 20.0
 GROUPS = ("W ", "inputs", "start", "head", "normalised")
 
 
+@lru_cache
+def survey(name: str) -> results.Archive:
+    """One of `SURVEYS`, read once."""
+    return results.load(name)
+
+
 @dataclass(frozen=True)
 class Fate:
     """What is claimed of a run with weight decay rho to which the start left many modes, a = 1 + sigma2.
@@ -356,7 +363,7 @@ def check_collapse(claim: Fate, scale: Scale, seed: int) -> Evidence:
     """
     from featnorm.simsiam.variations import LR, NORMALISATIONS, STEPS, SWEEP
 
-    arrays = results.load("robust-normalisations").arrays
+    arrays = survey("robust-normalisations").arrays
     wrong = 0
     for i, kind in enumerate(NORMALISATIONS):
         for j, rho in enumerate(SWEEP):
@@ -388,7 +395,7 @@ def rule_leads(lead: Lead) -> dict[str, Array]:
     """
     from featnorm.simsiam.variations import VARIATIONS, spectrum_error
 
-    arrays = results.load("robust-variations").arrays
+    arrays = survey("robust-variations").arrays
     out = {}
     for i, name in enumerate(VARIATIONS):
         phi, start = arrays["phi"][i, lead.decay], arrays["phi0"][i, lead.decay]
@@ -415,6 +422,69 @@ def check_robust_spectrum(lead: Lead, scale: Scale, seed: int) -> Evidence:
     threshold = t_threshold(len(GROUPS), starts)
     source = "Student quantile over five groups of variations, false alarm 5e-7"
     return Evidence(-float(min(scores)), -threshold, source, "archived", starts, 0)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One variation of the archived survey: mean over the starts, and standard error where there are two numbers.
+
+    error, flow, start, equal: distance of the final spectrum of F without weight decay from the rule, the leading-order
+    flow of the paper's model, the spectrum of the start, and equal eigenvalues; nan where the flow has no start.
+    decayed: of the rule with weight decay. level: relative error of the rule's common eigenvalue of W on the range of
+    F, in units of |Phi|; eq7: of the stable point of Eq. 7 at the final norms, with weight decay, nan where it has
+    none; both nan where the head is not linear. rank: effective rank over h, without and with weight decay; size: with
+    it; spread: the smallest of all runs.
+    """
+
+    name: str
+    error: tuple[float, float]
+    flow: float
+    start: tuple[float, float]
+    equal: tuple[float, float]
+    decayed: float
+    level: float
+    eq7: float
+    rank: tuple[float, float]
+    size: float
+    spread: float
+
+
+def _mean(values: Array) -> tuple[float, float]:
+    return float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
+
+
+def _stable_point(N: Array, setting: Setting) -> float:
+    """The stable positive equilibrium of Eq. 7 at |Phi|, |W Phi| and tr(Phi^T W Phi) as measured, or nan."""
+    if not np.isfinite(N).all() or N.min() < 1e-30:
+        return np.nan
+    found = equilibria(Norms(N[0], N[1], float(np.clip(N[2] / (N[0] * N[1]), -1.0, 1.0))), setting)
+    return next((e.w for e in found if e.name == "w_up"), np.nan)
+
+
+def table_rows() -> list[Row]:
+    """The table of the chapter, from the archived survey."""
+    from featnorm.simsiam.variations import DECAYS, SURVEY, VARIATIONS, spectrum_error
+
+    a, rows = survey("robust-variations").arrays, []
+    for i, name in enumerate(VARIATIONS):
+        phi = a["phi"][i]
+        rule, flow, start = (spectrum_error(phi, a[guess][i]) for guess in ("rule", "flow", "phi0"))
+        equal = spectrum_error(phi, np.ones_like(phi))
+        size, output, overlap = np.moveaxis(a["N"][i], -1, 0)
+        with np.errstate(all="ignore"):
+            w_bar = output**2 / overlap
+            level = a["w_rule"][i, 0] / np.sqrt(a["phi0"][i, 0].sum(axis=-1)) * size[0] / w_bar[0] - 1.0
+        stable = [_stable_point(N, SURVEY.with_(rho=DECAYS[1])) for N in a["N"][i, 1]]
+        eq7 = np.array(stable) / w_bar[1] - 1.0
+        rank = phi.sum(axis=-1) ** 2 / np.sum(phi**2, axis=-1) / SURVEY.h
+        rows.append(
+            Row(
+                name, _mean(rule[0]), float(flow[0].mean()), _mean(start[0]), _mean(equal[0]), float(rule[1].mean()),
+                float(np.abs(level).mean()), float(np.abs(eq7).mean()), (float(rank[0].mean()), float(rank[1].mean())),
+                float(a["size"][i, 1].mean()), float(a["spread"][i].min()),
+            )
+        )  # fmt: skip
+    return rows
 
 
 CHECKS: dict[str, Check] = {
