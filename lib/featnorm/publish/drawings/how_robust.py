@@ -122,7 +122,7 @@ def normalisations(
             fig,
             "fig-normalisations",
             f"Left: at the largest weight decay |Φ| over its start is: {last}. Dotted lines at "
-            f"{fates(a)['neither']:.3f} and {fates(a)['target']:.3f} are the predicted thresholds of neither and target only. Right: with the "
+            f"{fates(a)['neither']:.3f} and {fates(a)['target']:.3f} are the thresholds. Right: with the "
             f"target only, living modes fall from {modes['target'][1]:.1f} at ρ = {rhos[1]:g} to "
             f"{modes['target'][-2]:.1f} at {rhos[-2]:g}, below the dotted limit; with both they fall to "
             f"{modes['both'][-2]:.1f}.",
