@@ -3213,8 +3213,7 @@ STATEMENTS: tuple[Claim, ...] = (
             SGD without weight decay, $h=16$, $d=64$, $\sigma^2=1$. In each of the groups of the table (Assumption 1;
             the law of the inputs; the start; the head; the normalisation) the rule of {ref}`beyond-terminal-matrix` is
             on average nearer to the final spectrum of $F$ over its trace than the spectrum of the start and than equal
-            eigenvalues. Left out are three starts that the rule does not sort: the identity, an orthogonal matrix, and
-            $W/3$.
+            eigenvalues.
             """),
         restored="exact",
         chapter="how_robust",

@@ -45,7 +45,7 @@ class VariationTable:
             return "none" if np.isnan(value) else f"{value:.2f}"
 
         def with_error(pair: tuple[float, float]) -> str:
-            return f"{pair[0]:.3f} ± {pair[1]:.3f}"
+            return f"{pair[0]:.3f}\u00a0({1e3 * pair[1]:.0f})"  # the standard error in the last digits
 
         size = f"{row.size:.2g}" if row.size > 1e-6 else f"{row.size:.0e}"
         return (
@@ -104,18 +104,22 @@ def variations(rows: Sequence[Row], made_by: str) -> None:
 def normalisations(
     rhos: Sequence[float], size: Mapping[str, Array], modes: Mapping[str, Array], a: float, made_by: str
 ) -> None:
-    """``fig-normalisations``: what is left of |Phi|, and living modes, against weight decay; means over the starts."""
+    """``fig-normalisations``: what is left of |Phi|, and living modes, against weight decay; means over the starts.
+
+    ``modes`` may be nan where a run has collapsed completely, so that its modes mean nothing.
+    """
     with drawing(1, 2, width=7.8, height=3.7) as (fig, (left, right)):
         for name, (colour, marker, dash) in _MARKS.items():
-            left.plot(rhos, np.maximum(size[name], 1e-18), marker + dash if dash != ":" else marker, color=colour,
-                      ls=dash, ms=5, label=name)  # fmt: skip
-            right.plot(rhos, modes[name], marker, color=colour, ls=dash, ms=5)
+            for axis, values in ((left, np.maximum(size[name], 1e-18)), (right, modes[name])):
+                axis.plot(rhos, values, marker=marker, color=colour, ls=dash, ms=5, label=name)
         for kind in ("neither", "target"):
             left.axvline(fates(a)[kind], color=_MARKS[kind][0], lw=1.0, ls=(0, (1.5, 1.5)))
         grid = np.linspace(0.06, max(rhos), 400)
         right.plot(grid, [largest_shared(rho, a) for rho in grid], color=COLOURS["target"], lw=1.0, ls=(0, (1.5, 1.5)))
         left.set(yscale="log", xlabel="weight decay ρ", title="|Φ| over its start", ylim=(3e-19, 10))
-        right.set(xlabel="weight decay ρ", title="Living modes", ylim=(0, 1.1 * max(v.max() for v in modes.values())))
+        right.set(
+            xlabel="weight decay ρ", title="Living modes", ylim=(0, 1.1 * max(np.nanmax(v) for v in modes.values()))
+        )
         fig.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=5)
         last = "; ".join(f"{name} {size[name][-1]:.1g}" for name in _MARKS)
         glue_figure(
