@@ -134,7 +134,7 @@ def shared_limit(k: int, a: float) -> float:
     >>> 0.2 < shared_limit(4, 2.0) < 0.25
     True
     """
-    return mean_root(k) / (2 * np.sqrt(a)) * (k + 4) / (k + 2)
+    return float(mean_root(k) / (2 * np.sqrt(a)) * (k + 4) / (k + 2))
 
 
 def largest_shared(rho: float, a: float) -> int:

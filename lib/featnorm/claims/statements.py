@@ -3172,8 +3172,10 @@ STATEMENTS: tuple[Claim, ...] = (
             at
 
             $$
-            w_j=\mu\,\eta_j,\qquad\varphi_j=\big(\mu^2\eta_j^2+c_j\big)_+,\qquad\eta_j=\frac{s_j}{s_j+n_j},
-            \qquad c_j=\varphi_j(0)-w_j(0)^2,
+            \begin{aligned}
+            w_j&=\mu\,\eta_j,&\varphi_j&=\big(\mu^2\eta_j^2+c_j\big)_+,\\
+            \eta_j&=\frac{s_j}{s_j+n_j},&c_j&=\varphi_j(0)-w_j(0)^2,
+            \end{aligned}
             $$
 
             where $\sum_j\varphi_j=\norm{\Phi(0)}_F^2$ fixes $\mu$; modes with $w_j(0)<0$ and $c_j\le0$ die. So if the

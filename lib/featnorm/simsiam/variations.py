@@ -77,7 +77,7 @@ def variances(d: int) -> Array:
     """The variances of the d coordinates under ``anisotropic`` and ``shaped``: geometric, of mean one.
 
     >>> s = variances(5)
-    >>> round(s[0] / s[-1], 9), round(s.mean(), 9)
+    >>> round(float(s[0] / s[-1]), 9), round(float(s.mean()), 9)
     (10.0, 1.0)
     """
     s = np.geomspace(ANISOTROPY, 1.0, positive_int("d", d)) if d > 1 else np.ones(1)
