@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import gamma, hyp2f1
 
-from featnorm._validate import Array, array, nonnegative, one_of, positive, positive_int
+from featnorm._validate import Array, array, nonnegative, one_of, positive, positive_int, sample
 from featnorm.equilibria import classify_scaled, scaled
 from featnorm.matrix_flow import cosine_field, l2_field
 from featnorm.setting import Norms, Setting
@@ -163,6 +163,35 @@ def gradient_noise(k: int, d: int, sigma2: float, batch: int, symmetrised: bool 
     if not symmetrised:
         return GradientNoise(k * one / batch, k * (one + (d - k) * far) / batch)
     return GradientNoise(k * square / (2 * batch), k * (square + (d - k) * (far - mixed)) / (2 * batch))
+
+
+def pair_power(W: Array, Phi: Array, x: Array, x1: Array) -> tuple[Array, Array]:
+    """||g_W||^2 and ||g_Phi||^2 of the symmetrised cosine loss for every single pair of views, each of shape (n,).
+
+    W is (h, h), Phi (h, d), the rows of x and x1 (n, d) are the views. Each gradient is the sum of two matrices of rank
+    one, so no matrix is formed. Raises ValueError for bad input and where a feature is zero.
+
+    >>> one = np.array([[3.0, 0.0]])
+    >>> pair_power(np.eye(2), np.eye(2), one, one)[0].tolist()   # equal views: the cosine is at its largest
+    [0.0]
+    """
+    W, Phi, x, x1 = sample(W, Phi, x, x1)
+    q, q1 = x @ Phi.T, x1 @ Phi.T
+
+    def errors(online: Array, target: Array) -> Array:
+        u = online @ W.T
+        sizes = np.linalg.norm(u, axis=1, keepdims=True), np.linalg.norm(target, axis=1, keepdims=True)
+        if not all((size > 0).all() for size in sizes):
+            raise ValueError("W, Phi, x, x1: a feature is zero, so it has no direction")
+        omega, z = u / sizes[0], target / sizes[1]
+        return (z - np.sum(omega * z, axis=1, keepdims=True) * omega) / sizes[0]
+
+    def power(left: Array, left1: Array, right: Array, right1: Array) -> Array:
+        own = np.sum(left**2, axis=1) * np.sum(right**2, axis=1) + np.sum(left1**2, axis=1) * np.sum(right1**2, axis=1)
+        return 0.25 * (own + 2.0 * np.sum(left * left1, axis=1) * np.sum(right * right1, axis=1))
+
+    A, A1 = errors(q, q1), errors(q1, q)
+    return power(A, A1, q, q1), power(A @ W, A1 @ W, x, x1)
 
 
 # --- Where noise and decay balance -----------------------------------------------------------------------------------
