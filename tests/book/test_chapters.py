@@ -28,6 +28,7 @@ from featnorm.equilibria import critical_rho, regime
 from featnorm.matrix_flow import unclock
 from featnorm.passage import passage_bounds
 from featnorm.setting import Norms, Setting, commutator, effective_rank, initialize, norms
+from featnorm.simsiam.noise import gradient_noise, predicted_load
 from featnorm.surveys import commuting_start
 
 
@@ -293,6 +294,16 @@ def check_l2_dynamics(found: Scraps, given: dict[str, Any]) -> None:
 # --- Training
 
 
+def check_discrete_steps(found: Scraps, given: dict[str, Any]) -> None:
+    """The noise is that of these sizes, and Eq. 7 loses its equilibrium where R reaches about a quarter."""
+    noise = gradient_noise(given["k"], given["d"], 1.0, given["batch"])
+    assert found.glued["parabola"] == pytest.approx(np.sqrt(noise.Phi / noise.W), rel=1e-12)
+    R, _ = predicted_load(given["k"], given["d"], 1.0, given["batch"], found.glued["last"], 1.0)
+    assert 0.15 < R <= 0.25
+    assert 0.5 < found.glued["strongest"] < found.glued["weak"] < 1
+    assert found.claims["beyond-sgd-symmetry"]["evidence"]["seed"] == given["seed"]
+
+
 # --- Images
 
 
@@ -333,6 +344,11 @@ CASES: dict[str, Case] = {
         check_first_run,
     ),
     # --- Training
+    "discrete_steps": Case(
+        {"k": 5, "d": 20, "batch": 16, "seed": 2},
+        ("momentum", 1.0),
+        check_discrete_steps,
+    ),
     # --- Images
 }
 

@@ -10,9 +10,10 @@ import numpy as np
 
 from featnorm._validate import Array
 from featnorm.claims.model import Check, Evidence, t_threshold
+from featnorm.equilibria import equilibria
 from featnorm.scale import Scale
-from featnorm.setting import Setting, initialize, views
-from featnorm.simsiam.noise import SgdPath, gradient_noise, next_norms, pair_power, sgd_path
+from featnorm.setting import Norms, Setting, initialize, views
+from featnorm.simsiam.noise import SgdPath, gradient_noise, load, next_norms, pair_power, sgd_path
 
 EPS = float(np.finfo(float).eps)
 
@@ -53,8 +54,8 @@ def check_sgd_symmetry(variant: Scaling, scale: Scale, seed: int) -> Evidence:
     steps = scale.pick(20, 300, 3000)
     batches, start = _batches(setting, steps, 6, rng), initialize(setting, rng)
     buffers = tuple(0.3 * rng.standard_normal(A.shape) for A in start)
-    constant, annealed = np.full(steps, 0.2), 0.1 * (1 + np.cos(np.pi * np.arange(steps) / steps))
-    cases = [(0.0, constant, None), (0.9, 0.1 * annealed, None if variant.buffers is None else buffers)]
+    constant, annealed = np.full(steps, 0.05), 0.025 * (1 + np.cos(np.pi * np.arange(steps) / steps))
+    cases = [(0.0, constant, None), (0.9, 0.2 * annealed, None if variant.buffers is None else buffers)]
     worst, allowed, exact = 0.0, 0.0, True
     for momentum, lr, V in cases:
         how = {"momentum": momentum, "loss": variant.loss}
@@ -95,7 +96,7 @@ def _paths(steps: int, seed: int, loss: str) -> tuple[tuple[SgdPath, float, floa
     rng = np.random.default_rng(seed)
     setting = Setting(h=3, d=5, sigma2=0.8)
     batches, start = _batches(setting, steps, 6, rng), initialize(setting, rng)
-    lr = 0.2 + 0.1 * np.cos(np.arange(steps))
+    lr = (0.2 + 0.1 * np.cos(np.arange(steps))) * (1.0 if loss == "cosine" else 0.1)  # where the L2 loss is stable
     cases = ((0.0, 1.0), (0.5, 0.5), (0.9, 0.1))
     return tuple((sgd_path(start, batches, f * lr, 0.4, mu, loss), 0.4, mu) for mu, f in cases)
 
@@ -235,6 +236,46 @@ def _many_modes(k: int, d: int, sigma2: float) -> tuple[float, float]:
     return k / 2 * (1 - z) ** 2, d / 2 * (1 - z) ** 2
 
 
+# --- The comparison with Eq. 7 ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """x (1 - x) = R + factor x^power / theta^theta_power for x = w_up / w_bar; ``R`` from (N, setting)."""
+
+    power: int = 5
+    factor: float = 2.0
+    theta_power: int = 4
+    R: Callable[[Norms, Setting], float] = load
+    last: float = 0.25
+
+
+def check_comparison(variant: Comparison, scale: Scale, seed: int) -> Evidence:
+    """Random norms with N_x > 0: Eq. 7's own upper root over N_Psi / (N_x N_Phi) against the equation for x alone.
+
+    The roots of Eq. 7 are bracketed; those of the equation are eigenvalues of its companion matrix. Where one side has
+    no root the other must have none, no root may lie above 1, and none may exist for R > 1/4.
+    """
+    rng = np.random.default_rng(seed)
+    cases, worst = scale.pick(60, 600, 20_000), 0.0
+    for _ in range(cases):
+        N = Norms(*(float(v) for v in rng.uniform(0.5, 3.0, 2)), float(rng.uniform(0.2, 1.0)))
+        setting = Setting(h=1, d=1, sigma2=float(rng.uniform(0.2, 2.0)), rho=float(10.0 ** rng.uniform(-3, -0.5)))
+        up = [e.w for e in equilibria(N, setting) if e.name == "w_up"]
+        theta, R = N.N_x * N.N_Phi / N.N_Psi**0.5, variant.R(N, setting)
+        coefficients = np.zeros(variant.power + 1)
+        coefficients[[0, -3, -2, -1]] = variant.factor / theta**variant.theta_power, 1.0, -1.0, R
+        roots = np.roots(coefficients)
+        real = roots.real[(np.abs(roots.imag) < 1e-7) & (roots.real > 0)]
+        if bool(up) != bool(len(real)):
+            return Evidence(np.inf, 1e-7, "one side has a root and the other has none", "numerical", cases, seed)
+        if up:
+            x = up[0] * N.N_x * N.N_Phi / N.N_Psi
+            worst = max(worst, abs(float(real.max()) - x), x - 1.0, np.inf if R > variant.last else 0.0)
+    source = "square root of 2.2e-16, to which a nearly double root is exact, times 10"
+    return Evidence(worst, 10 * EPS**0.5, source, "numerical", cases, seed)
+
+
 CHECKS: dict[str, Check] = {
     "beyond-sgd-symmetry": Check(
         check_sgd_symmetry,
@@ -282,6 +323,19 @@ CHECKS: dict[str, Check] = {
             "one order of the views": _one_order,
             "sigma2 for 1 + sigma2": lambda k, d, s: _noise(k, d, s - 0.4),
             "one mode more": lambda k, d, s: _noise(k + 1, max(d, k + 1), s),
+        },
+    ),
+    "beyond-common-eigenvalue": Check(
+        check_comparison,
+        claimed=Comparison(),
+        wrong={
+            "x^6 for x^5": Comparison(power=6),
+            "x^4 for x^5": Comparison(power=4),
+            "factor 1": Comparison(factor=1.0),
+            "theta^3": Comparison(theta_power=3),
+            "N_x left out of R": Comparison(R=lambda N, s: load(N, s) / N.N_x),
+            "N_Phi N_Psi for N_Phi^2": Comparison(R=lambda N, s: load(N, s) * N.N_Psi / N.N_Phi),
+            "no root beyond R = 1/8": Comparison(last=0.125),
         },
     ),
 }

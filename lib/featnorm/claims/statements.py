@@ -1586,8 +1586,9 @@ STATEMENTS: tuple[Claim, ...] = (
         title="step size and weight decay act through their product",
         place="not in the paper",
         statement=_text(r"""
-            Let SGD on the cosine loss, with or without momentum (started at zero), use step sizes $\eta_k$ and
-            weight decay $\rho$. For every $c>0$ and the same batches, the change
+            Let SGD on the cosine loss, with or without momentum (its buffer started at zero, or multiplied by
+            $c^{-1/2}$), use step sizes $\eta_k$ and weight decay $\rho$. For every $c>0$ and the same batches, the
+            change
 
             $$
             (\eta_k,\rho,W(0),\Phi(0))\to(c\,\eta_k,\;\rho/c,\;\sqrt c\,W(0),\;\sqrt c\,\Phi(0))
@@ -1597,6 +1598,7 @@ STATEMENTS: tuple[Claim, ...] = (
             is $\eta\rho$, $\eta/\norm{W(0)}_F^2$, $\norm{\Phi(0)}_F/\norm{W(0)}_F$, batch size, momentum and schedule.
             """),
         restored="exact",
+        chapter="discrete_steps",
         uses=("eq-2",),
         nearest=(
             "{cite:t}`li2020reconciling`: for scale-invariant networks the product of step size and weight decay is "
@@ -3050,5 +3052,117 @@ STATEMENTS: tuple[Claim, ...] = (
         new="The exact branches, and how much of the gap comes from the norms and how much from the moments.",
     ),
     # --------------------------------------------------------------------------------------- beyond the paper: training
+    Claim(
+        id="beyond-pythagoras",
+        kind="beyond",
+        name="Pythagoras",
+        title="what one step of SGD does to the norms",
+        place="not in the paper",
+        statement=_text(r"""
+            Let SGD on the cosine loss have rate $\eta$, momentum $\mu$ and weight decay $\rho$, and write
+            $V\to V'=\mu V+g+\rho W$ for its buffer and $W\to W'=W-\eta V'$ for its step, with $g$ the gradient on the
+            batch. Then, with
+            $\beta=\mu\langle W,V\rangle+\rho\norm{W}_F^2$,
+
+            $$
+            \begin{aligned}
+            \norm{V'}_F^2&=\mu^2\norm{V}_F^2+\norm{g}_F^2+\rho^2\norm{W}_F^2+2\mu\langle V,g\rangle
+            +2\mu\rho\langle W,V\rangle,\\
+            \norm{W'}_F^2&=\norm{W}_F^2-2\eta\beta+\eta^2\norm{V'}_F^2,\\
+            \langle W',V'\rangle&=\beta-\eta\norm{V'}_F^2,
+            \end{aligned}
+            $$
+
+            and the same for $\Phi$. Without momentum $\norm{W'}_F^2=(1-\eta\rho)^2\norm{W}_F^2+\eta^2\norm{g}_F^2$.
+            """),
+        restored="exact",
+        chapter="discrete_steps",
+        uses=("eq-2",),
+        nearest=(
+            "{cite:t}`vanlaarhoven2017`, {cite:t}`li2020reconciling` and {cite:t}`wan2021` have the case without "
+            "momentum, and approximations with it, for one scale-invariant weight vector."
+        ),
+        new="The exact recursion with momentum, in three numbers a layer, for both layers of this model.",
+    ),
+    Claim(
+        id="beyond-norm-balance",
+        kind="beyond",
+        name="Balance of the norms",
+        title="an exact identity of every stationary state of SGD",
+        place="not in the paper",
+        statement=_text(r"""
+            In a stationary state of SGD on the cosine loss at constant $\eta$, $\mu$ and $\rho$,
+
+            $$
+            \frac{2\rho(1-\mu)}{\eta}\Big(1-\frac{\eta\rho}{2(1+\mu)}\Big)\,\E\norm{W}_F^2
+            =\E\norm{g_W}_F^2+2\mu\,\E\langle V_W,g_W\rangle,
+            $$
+
+            and the same for $\Phi$. The time averages over any run of $K$ steps satisfy it up to known terms of order
+            $1/K$.
+            """),
+        restored="exact",
+        chapter="discrete_steps",
+        uses=("beyond-pythagoras",),
+        nearest=(
+            "{cite:t}`wan2021` balance norm growth against weight decay for SGD with momentum, without the overlap of "
+            "buffer and gradient."
+        ),
+        new="The exact identity; the overlap is what the usual formula misses at large momentum.",
+    ),
+    Claim(
+        id="beyond-gradient-noise",
+        kind="beyond",
+        name="Noise of equal modes",
+        title="the second moments of the batch gradient, in closed form",
+        place="not in the paper",
+        statement=_text(r"""
+            Let $k>2$ modes share one eigenvalue of $W$ and one of $F$, and let the others be dead. Then the mean
+            gradient of the cosine loss is zero, and the symmetrised loss on $B$ pairs of views has, with
+            $z=(1+\sigma^2)^{-2}$,
+
+            $$
+            \begin{aligned}
+            \norm{W}_F^2\,\E\norm{g_W}_F^2&=\frac k{2B}\,m,\qquad
+            \norm{\Phi}_F^2\,\E\norm{g_\Phi}_F^2=\frac k{2B}\{m+(d-k)\,n\},\\
+            m&=\frac{k^2-1}{k(k+2)}(1-z)^2\,{}_2F_1\big(2,2;\tfrac k2+2;z\big),\\
+            n&=\frac{(k-1)(1-z)}k\Big\{\frac{{}_2F_1(1,2;\frac k2+1;z)}{k-2}
+            -\frac{z\;{}_2F_1(2,2;\frac k2+2;z)}{k+2}\Big\}.
+            \end{aligned}
+            $$
+
+            For large $k$, $m\to(1-z)^2$ and $kn\to(1-z)^2$, so that the second over the first tends to $d/k$.
+            """),
+        restored="exact",
+        chapter="discrete_steps",
+        uses=("eq-2", "assumption-2"),
+        nearest="The moments of the sample correlation of Gaussian vectors, a classical subject.",
+        new="The noise of both layers of this model, at any number of modes.",
+    ),
+    Claim(
+        id="beyond-common-eigenvalue",
+        kind="beyond",
+        name="The common eigenvalue",
+        title="what the comparison with Eq. 7 can find out about equal survivors",
+        place="not in the paper",
+        statement=_text(r"""
+            If all modes with $\varphi_j\neq0$ share one $w_j=\bar w>0$, then $\bar w=N_\Psi^2/\tr(WF)$, whatever the
+            dynamics. For any norms with $N_\times>0$, the larger positive equilibrium of (7), where there is one, is
+            $x\,N_\Psi^2/\tr(WF)$ with the larger positive root of
+
+            $$
+            x(1-x)=R+\frac{2x^5}{\theta^4},\qquad R=\rho(1+\sigma^2)N_\times N_\Phi^2,\quad
+            \theta=\frac{N_\times N_\Phi}{N_\Psi^{1/2}}.
+            $$
+
+            So $x<1$, and there is none if $R\ge1/4$. The common eigenvalue lies in the basin of the stable equilibrium
+            whenever that exists.
+            """),
+        restored="exact",
+        chapter="discrete_steps",
+        uses=("eq-7",),
+        nearest="The comparison of Figures 6 and 9 of {cite:t}`bao2023`.",
+        new="What that comparison can and cannot refute.",
+    ),
     # ----------------------------------------------------------------------------------------- beyond the paper: images
 )

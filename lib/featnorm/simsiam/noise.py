@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import gamma, hyp2f1
 
-from featnorm._validate import Array, array, nonnegative, one_of, positive, positive_int, sample
+from featnorm._validate import Array, array, in_range, nonnegative, one_of, positive, positive_int, sample
 from featnorm.equilibria import classify_scaled, scaled
 from featnorm.matrix_flow import cosine_field, l2_field
 from featnorm.setting import Norms, Setting
@@ -68,7 +68,8 @@ def sgd_path(
     lr: one learning rate, or K of them.
     buffers: the momentum buffers at the start, of the shapes of W and Phi; zero by default, as in PyTorch.
 
-    Raises ValueError for shapes that do not fit, numbers out of range, and where a feature is zero.
+    Raises ValueError for shapes that do not fit, numbers out of range, where a feature is zero, and where the run
+    leaves the floating-point range, as it can with the L2 loss.
 
     >>> x = np.random.default_rng(0).standard_normal((3, 2, 5, 4))
     >>> path = sgd_path((np.eye(2), np.eye(2, 4)), x, 0.1, rho=0.0)
@@ -85,9 +86,11 @@ def sgd_path(
     states, gradients = [(W, Phi, V_W, V_Phi)], []
     for (x, x1), rate in zip(batches, rates):
         one, other = field(W, Phi, x, x1), field(W, Phi, x1, x)  # minus the gradients
-        g_W, g_Phi = (-0.5 * (p + q) for p, q in zip(one, other))
-        V_W, V_Phi = momentum * V_W + g_W + rho * W, momentum * V_Phi + g_Phi + rho * Phi
-        W, Phi = W - rate * V_W, Phi - rate * V_Phi
+        with np.errstate(all="ignore"):
+            g_W, g_Phi = (-0.5 * (p + q) for p, q in zip(one, other))
+            V_W, V_Phi = momentum * V_W + g_W + rho * W, momentum * V_Phi + g_Phi + rho * Phi
+            W, Phi = W - rate * V_W, Phi - rate * V_Phi
+        in_range("start, batches, lr, rho", W, Phi)
         states.append((W, Phi, V_W, V_Phi))
         gradients.append((g_W, g_Phi))
     return SgdPath(*map(np.array, zip(*states)), *map(np.array, zip(*gradients)), np.array(rates))
@@ -135,25 +138,26 @@ class GradientNoise:
     Phi: float
 
 
-def gradient_noise(k: int, d: int, sigma2: float, batch: int, symmetrised: bool = True) -> GradientNoise:
+def gradient_noise(k: float, d: int, sigma2: float, batch: int, symmetrised: bool = True) -> GradientNoise:
     """The exact gamma_W^2 and gamma_Phi^2 of the cosine loss in a state of k equal modes, where the mean gradient is 0.
 
     k modes share one eigenvalue of W and one of F; the others are dead. The value does not depend on the eigenvalues.
     With z = (1 + sigma2)^-2 it is k m / (2 batch) for W and k (m + (d - k) n) / (2 batch) for Phi, where m is
     E (1 - cos^2)^2 and n what the views' components outside the k modes add; both are Gauss hypergeometric functions.
 
-    Parameters: k >= 3 (below, the second moment of Phi's gradient is infinite), d >= k, sigma2 > 0, batch >= 1.
-    ``symmetrised=False`` is for the loss in one order of the views. Raises ValueError for other values.
+    Parameters: k > 2 (below, the second moment of Phi's gradient is infinite), d >= k, sigma2 > 0, batch >= 1. An
+    effective rank may stand for k. ``symmetrised=False`` is for the loss in one order of the views. Raises ValueError
+    for other values.
 
     >>> noise = gradient_noise(8, 32, 1.0, batch=64)
     >>> round(noise.W, 4), round(noise.Phi / noise.W, 3)
     (0.0332, 5.621)
     """
-    k, d, batch = positive_int("k", k), positive_int("d", d), positive_int("batch", batch)
-    if k < 3:
-        raise ValueError(f"k = {k}: must be at least 3, since 1 / ||Phi x||^2 has no mean below")
+    k, d, batch = positive("k", k), positive_int("d", d), positive_int("batch", batch)
+    if k <= 2:
+        raise ValueError(f"k = {k:g}: must be above 2, since 1 / ||Phi x||^2 has no mean otherwise")
     if d < k:
-        raise ValueError(f"d = {d}: must be at least k = {k}")
+        raise ValueError(f"d = {d}: must be at least k = {k:g}")
     z = (1.0 + positive("sigma2", sigma2)) ** -2
     c = k / 2
     square = (k * k - 1) / (k * (k + 2)) * (1 - z) ** 2 * float(hyp2f1(2, 2, c + 2, z))  # E (1 - cos^2)^2
@@ -269,17 +273,22 @@ def load(N: Norms, setting: Setting) -> float:
     return theta * r
 
 
-def predicted_load(k: int, d: int, sigma2: float, batch: int, lr: float, rho: float, momentum: float = 0.0) -> float:
-    """R of k equal modes at the noise equilibrium: (1 + sigma2) sqrt(lr rho gamma_Phi^2 / (2 (1 - momentum))).
+def predicted_load(
+    k: float, d: int, sigma2: float, batch: int, lr: float, rho: float, momentum: float = 0.0
+) -> tuple[float, float]:
+    """(R, theta) of k equal modes at the noise equilibrium, to be handed to `upper_over_common`.
 
-    For many modes (a - 1 / a) sqrt(lr rho d / (4 batch (1 - momentum))) with a = 1 + sigma2, whatever k. Raises
-    ValueError as `gradient_noise` and `noise_equilibrium`.
+    R = (1 + sigma2) sqrt(lr rho gamma_Phi^2 / (2 (1 - momentum))), which for many modes is
+    (a - 1 / a) sqrt(lr rho d / (4 batch (1 - momentum))) with a = 1 + sigma2, whatever k. theta^4 = k gamma_Phi /
+    gamma_W. Raises ValueError as `gradient_noise` and `noise_equilibrium`.
 
-    >>> round(predicted_load(64, 512, 1.0, 512, lr=0.1, rho=0.01, momentum=0.9), 4)
-    0.0766
+    >>> R, theta = predicted_load(64, 512, 1.0, 512, lr=0.1, rho=0.01, momentum=0.9)
+    >>> round(R, 4), round(float(upper_over_common(R, theta)), 3)
+    (0.0766, 0.908)
     """
-    at = noise_equilibrium(gradient_noise(k, d, sigma2, batch), lr, rho, momentum)
-    return rho * (1.0 + sigma2) * at.Phi**2
+    noise = gradient_noise(k, d, sigma2, batch)
+    at = noise_equilibrium(noise, lr, rho, momentum)
+    return rho * (1.0 + sigma2) * at.Phi**2, (k * math.sqrt(noise.Phi / noise.W)) ** 0.25
 
 
 def upper_over_common(R: ArrayLike, theta: ArrayLike = math.inf) -> Array:
