@@ -302,6 +302,11 @@ def check_discrete_steps(found: Scraps, given: dict[str, Any]) -> None:
     assert 0.15 < R <= 0.25
     assert 0.5 < found.glued["strongest"] < found.glued["weak"] < 1
     assert found.claims["beyond-sgd-symmetry"]["evidence"]["seed"] == given["seed"]
+    assert found.glued["off Phi"] < found.glued["off W"] < 0.3
+    assert found.glued["heavy overlap"] < 0
+    assert abs(found.glued["heavy norm"]) < found.glued["heavy power"]
+    assert found.glued["R gone"] > 0.25
+    assert found.glued["rises from"] < found.glued["rises to"] < 0
 
 
 # --- Images

@@ -4,16 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
+from scipy.integrate import solve_ivp
+from scipy.stats import wilcoxon
 
+from featnorm import results
 from featnorm._validate import Array
-from featnorm.claims.model import Check, Evidence, t_threshold
+from featnorm.claims.model import FALSE_ALARM, Check, Evidence, t_threshold
+from featnorm.claims.survivors import level_rule
+from featnorm.eigen_flow import parabola_velocity
 from featnorm.equilibria import equilibria
+from featnorm.matrix_flow import population_flow
 from featnorm.scale import Scale
-from featnorm.setting import Norms, Setting, initialize, views
-from featnorm.simsiam.noise import SgdPath, gradient_noise, load, next_norms, pair_power, sgd_path
+from featnorm.setting import Norms, Setting, initialize, norms, views
+from featnorm.simsiam import noise_surveys
+from featnorm.simsiam.noise import (
+    SgdPath,
+    gradient_noise,
+    load,
+    next_norms,
+    pair_power,
+    predicted_load,
+    sgd_path,
+    upper_over_common,
+)
 
 EPS = float(np.finfo(float).eps)
 
@@ -231,6 +247,11 @@ def _one_order(k: int, d: int, sigma2: float) -> tuple[float, float]:
     return noise.W, noise.Phi
 
 
+def _by_ratio(k: int, d: int, sigma2: float) -> tuple[float, float]:
+    noise = gradient_noise(k, d, sigma2, 1)
+    return noise.W, d / k * noise.W
+
+
 def _many_modes(k: int, d: int, sigma2: float) -> tuple[float, float]:
     z = (1 + sigma2) ** -2
     return k / 2 * (1 - z) ** 2, d / 2 * (1 - z) ** 2
@@ -276,6 +297,322 @@ def check_comparison(variant: Comparison, scale: Scale, seed: int) -> Evidence:
     return Evidence(worst, 10 * EPS**0.5, source, "numerical", cases, seed)
 
 
+# --- Archived runs ---------------------------------------------------------------------------------------------------
+
+
+def survey(name: str) -> results.Archive:
+    """The archived survey of this name (`featnorm.simsiam.noise_surveys`)."""
+    return results.load(f"noise-{name}")
+
+
+def source(name: str) -> str:
+    """Where an archived survey comes from, for the line under its figure."""
+    archive = survey(name)
+    state = "STALE: code changed since" if archive.stale else "code unchanged"
+    manifest = archive.manifest
+    return (
+        f"{manifest['made_by']}; made again by: {manifest['command']}; seed {manifest['seed']}; archived, commit "
+        f"{manifest['commit']}, {state}"
+    )
+
+
+def _half_width(values: Array, comparisons: int) -> Array:
+    """Half the width of the interval of a mean over the first axis, which holds independent runs."""
+    n = len(values)
+    return t_threshold(comparisons, n) * values.std(axis=0, ddof=1) / np.sqrt(n)
+
+
+@dataclass(frozen=True)
+class NormLaw:
+    """||.||_F^power = lr gamma^2 / (decay rho keep(mu)); ``noise`` gives gamma^2 of both layers for one pair a step."""
+
+    power: float = 4.0
+    decay: float = 2.0
+    keep: Callable[[float], float] = lambda mu: 1.0 - mu
+    noise: Callable[[int, int, float], tuple[float, float]] = _noise
+
+
+@dataclass(frozen=True, eq=False)
+class Stationary:
+    """Norms of archived runs over a law: predicted (cases, 2) and ratio (seeds, cases, 2), for W and Phi."""
+
+    predicted: Array
+    ratio: Array
+
+    def of(self, sweep: str) -> tuple[Array, Array]:
+        """The part that belongs to a sweep."""
+        rows = [i for i, case in enumerate(noise_surveys.CASES) if case.sweep == sweep]
+        return self.predicted[rows], self.ratio[:, rows]
+
+
+SWEEPS = ("product", "d", "batch", "momentum")
+
+
+def stationary(law: NormLaw | None = None) -> Stationary:
+    """Archived stationary norms to the power of the law, over what the law says."""
+    law, arrays = law or NormLaw(), survey("stationary").arrays
+    measured = np.stack([arrays["W4"].T, arrays["Phi4"].T], axis=-1) ** (law.power / 4)
+    rows = []
+    for c in noise_surveys.CASES:
+        factor = noise_surveys.RATE / (law.decay * c.rho * law.keep(c.momentum))
+        rows.append(factor / c.batch * np.array(law.noise(noise_surveys.K, c.d, 1.0)))
+    predicted = np.array(rows)
+    return Stationary(predicted, measured / predicted)
+
+
+def products(sweep: str = "product") -> Array:
+    """The decay a step of the cases of a sweep."""
+    return np.array([case.product for case in noise_surveys.CASES if case.sweep == sweep])
+
+
+#: A constant is told from its neighbours, half and twice of it, where its interval lies within half that gap.
+HALF_GAP = np.log(2.0) / 2
+
+
+def check_noise_equilibrium(law: NormLaw, scale: Scale, seed: int) -> Evidence:
+    """Archived runs over four sweeps: exponents, constants, and the limit of weak noise, for both layers.
+
+    Three kinds of intervals, over independent runs. The slope of the measured over the predicted, on log scales, within
+    a quarter of 1: half the gap to the slope that the square root would have. Each ratio within half the gap to the
+    factor 2. And the ratio of the first sweep, with terms of order (lr rho)^(1/2) and lr rho fitted, has the limit 1.
+    The statistic is the largest of the three, each over what is allowed.
+    """
+    found, worst = stationary(law), []
+    comparisons = 2 * (len(noise_surveys.CASES) + len(SWEEPS) + 1)
+    slopes, orders = {}, {}
+    for layer, name in enumerate(("W", "Phi")):
+        for sweep in SWEEPS:
+            predicted, ratio = (part[..., layer] for part in found.of(sweep))
+            logs, x = np.log(ratio), np.log(predicted)
+            worst += list((np.abs(logs.mean(axis=0)) + _half_width(logs, comparisons)) / HALF_GAP)
+            if np.ptp(x) > np.log(2.0):  # the norm of W does not depend on d
+                slope = np.polyfit(x, (logs + x).T, 1)[0]
+                slopes[f"{name} over {sweep}"] = float(slope.mean())
+                worst.append((abs(slope.mean() - 1.0) + _half_width(slope, comparisons)) / 0.25)
+        ratio = found.of("product")[1][..., layer]
+        limit = np.polyfit(np.sqrt(products()), ratio.T, 2)[-1]
+        worst.append(abs(limit.mean() - 1.0) / _half_width(limit, comparisons))
+        orders[f"order {name}"] = float(np.polyfit(np.log(products()), np.log(np.abs(ratio.mean(axis=0) - 1.0)), 1)[0])
+    source = "the slope rule, half the gap to the factor 2, and Student's quantile for the limit, false alarm 5e-7"
+    off = np.abs(found.ratio.mean(axis=0) - 1.0)
+    numbers = {**slopes, **orders, "off W": float(off[:, 0].max()), "off Phi": float(off[:, 1].max())}
+    return Evidence(
+        max(worst), 1.0, source, "archived", found.ratio.size, survey("stationary").manifest["seed"], numbers=numbers
+    )
+
+
+#: Decay a step of the survey of overlaps.
+OVERLAP_PRODUCT = 2e-3
+
+
+@dataclass(frozen=True)
+class Excess:
+    """What the balance of the norms of one layer consists of at one momentum, in units of gamma^2 of equal modes.
+
+    ``power`` is ||.||^2 E ||g||^2 minus 1, ``overlap`` 2 mu ||.||^2 E <V, g>, ``norm`` the excess of the measured
+    ||.||^4; ``errors`` are their standard errors.
+    """
+
+    momentum: float
+    layer: str
+    power: float
+    overlap: float
+    norm: float
+    errors: tuple[float, float, float]
+
+
+def excesses() -> list[Excess]:
+    """The archived overlaps of gradient and buffer, for W and then Phi."""
+    arrays, out = survey("overlap").arrays, []
+    d, batch = 2 * noise_surveys.K, 64
+    noise = gradient_noise(noise_surveys.K, d, 1.0, batch)
+    for layer, (name, gamma2) in enumerate((("W", noise.W), ("Phi", noise.Phi))):
+        for i, mu in enumerate(noise_surveys.MOMENTA):
+            size, power, overlap = (arrays[key][i, :, layer] for key in ("size", "power", "overlap"))
+            keep = 2 * OVERLAP_PRODUCT * (1 - mu) ** 2 / noise_surveys.RATE**2
+            parts = size * power / gamma2 - 1, 2 * mu * size * overlap / gamma2, keep * size**2 / gamma2 - 1
+            errors = tuple(float(v.std(ddof=1) / np.sqrt(len(v))) for v in parts)
+            out.append(Excess(mu, name, *(float(v.mean()) for v in parts), errors))
+    return out
+
+
+# --- Early eigenvalues -----------------------------------------------------------------------------------------------
+
+
+def _exploded(t: float, w: Array) -> float:
+    return abs(w[0]) - 1e3
+
+
+_exploded.terminal = True  # where this happens, `solve_ivp` stops
+
+
+@lru_cache(maxsize=16)
+def early_path(kind: str, law: str) -> Array:
+    """The followed eigenvalue at EARLY_TIMES by a law: ``exact``, ``leading``, ``no decay`` or ``frozen``.
+
+    ``frozen`` is Eq. 7 with the norms of the start; its path is infinite from where it explodes.
+    """
+    s, which = noise_surveys, -1 - noise_surveys.EARLY_STARTS[kind]
+    flow = survey("early").arrays[f"{kind}_flow"]
+    if law == "exact":
+        return flow
+    if law == "no decay":
+        return flow * np.exp(s.EARLY.rho * s.EARLY_TIMES)
+    start = s.early_start(kind)
+    if law == "frozen":
+        N = norms(*start)
+        run = solve_ivp(
+            lambda t, w: parabola_velocity(w, N, s.EARLY), (0.0, s.EARLY_TIMES[-1]), flow[:1], rtol=1e-8,
+            events=_exploded, t_eval=s.EARLY_TIMES,
+        )  # fmt: skip
+        return np.append(run.y[0], np.full(len(s.EARLY_TIMES) - run.y.shape[1], np.sign(flow[0]) * np.inf))
+    run = population_flow(*start, s.EARLY, s.EARLY_TIMES, rtol=1e-8, closure="leading")
+    return np.linalg.eigvalsh((run.W + np.swapaxes(run.W, 1, 2)) / 2)[:, which]
+
+
+def early_limits(kind: str) -> tuple[Array, float]:
+    """Archived early eigenvalues extrapolated to the rate 0, (blocks, times), and the order of their distance to it.
+
+    The distance is that to the exact flow, root mean square over the times; a sharp first order is fitted together with
+    the second.
+    """
+    arrays, rates = survey("early").arrays, np.array(noise_surveys.RATES)
+    found = arrays[kind]
+    limits = np.polyfit(rates, found.reshape(len(rates), -1), 2)[-1].reshape(found.shape[1:])
+    apart = np.sqrt(np.mean((found.mean(axis=1) - arrays[f"{kind}_flow"]) ** 2, axis=1))
+    return limits, float(np.polyfit(np.log(rates), np.log(apart), 1)[0])
+
+
+def check_early(kind: str, law: str, scale: Scale, seed: int) -> Evidence:
+    """Means of SGD, extrapolated to the rate 0, against a path that is predicted from the start alone."""
+    limits, order = early_limits(kind)
+    limits, path = limits[:, 1:], early_path(kind, law)[1:]
+    se = limits.std(axis=0, ddof=1) / np.sqrt(len(limits))
+    z = np.abs(limits.mean(axis=0) - path) / se
+    source = "Student quantile over the times, false alarm 5e-7, after a fit of first and second order in the rate"
+    numbers = {"order": order, "end": float(path[-1])}
+    return Evidence(
+        float(z.max()), t_threshold(len(z), len(limits)), source, "archived", noise_surveys.BLOCK * len(limits),
+        survey("early").manifest["seed"], numbers=numbers,
+    )  # fmt: skip
+
+
+# --- Who survives SGD ------------------------------------------------------------------------------------------------
+
+#: Rules for the final shares of the modes, from w and phi at the start.
+SHARES: dict[str, Callable[[Array, Array], Array]] = {
+    "the terminal rule": level_rule(),
+    "without the sign rule": level_rule(sign_rule=False),
+    "half the offset": level_rule(offset=0.5),
+    "the offset with the wrong sign": level_rule(offset=-1.0),
+    "the shares of the start": lambda w, phi: phi,
+    "all modes equal": lambda w, phi: np.ones_like(phi),
+    "the positive eigenvalues alike": lambda w, phi: np.where(w > 0, 1.0, 0.0),
+}
+
+
+def predicted_shares(rule: str) -> Array:
+    """The final shares of the modes of the archived starts by a rule, (starts, h)."""
+    arrays = survey("ends").arrays
+    predicted = np.array([SHARES[rule](w, phi) for w, phi in zip(arrays["w0"], arrays["phi0"])])
+    return predicted / predicted.sum(axis=1, keepdims=True)
+
+
+@lru_cache
+def share_errors(rule: str) -> Array:
+    """Sum over the modes of |share - predicted share| at the end of each archived run, (starts,)."""
+    return np.abs(survey("ends").arrays["phi"] - predicted_shares(rule)).sum(axis=1)
+
+
+def check_sgd_survivors(rule: str, scale: Scale, seed: int) -> Evidence:
+    """Is this rule nearer to the end of SGD than each of the others? Signed-rank tests over archived starts.
+
+    The statistic is the largest probability, over the other rules, of a lead like the one found if both were equal.
+    """
+    mine = share_errors(rule)
+    leads = [wilcoxon(mine - share_errors(name), alternative="less").pvalue for name in SHARES if name != rule]
+    numbers = {name: float(share_errors(name).mean()) for name in SHARES}
+    source = "signed-rank test against every other rule, false alarm 5e-7"
+    return Evidence(
+        max(leads), FALSE_ALARM, source, "archived", len(mine), survey("ends").manifest["seed"], numbers=numbers
+    )
+
+
+# --- Eq. 7 over the noise level --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class NoiseMap:
+    """Archived runs over levels of noise, each (seeds, levels).
+
+    R and the ratio x of Eq. 7's stable point to the common eigenvalue, from the measured norms (NaN where there is
+    none); ``predicted`` R from step size, decay, batch and the measured effective rank; ``modes`` alive and ``rank``.
+    """
+
+    R: Array
+    x: Array
+    predicted: Array
+    modes: Array
+    rank: Array
+
+
+LoadLaw = Callable[[float, int, float, int, float], float]
+
+
+def load_law(k: float, d: int, sigma2: float, batch: int, product: float) -> float:
+    """R of k equal modes at the noise equilibrium; ``product`` is lr rho / (1 - momentum)."""
+    return predicted_load(k, d, sigma2, batch, product, 1.0)[0]
+
+
+@lru_cache
+def noise_map(law: LoadLaw = load_law) -> NoiseMap:
+    """The archived map, with R predicted by a law."""
+    a = {name: values.T for name, values in survey("comparison").arrays.items()}
+    R = 2.0 * a["rho"] * a["N_x"] * a["N_Phi"] ** 2
+    x = upper_over_common(R, a["N_x"] * a["N_Phi"] / np.sqrt(a["N_Psi"]))
+    d = noise_surveys.MAP_SIZES[1]
+    predicted = [
+        [law(k, d, 1.0, batch, product) for k, (product, batch) in zip(row, noise_surveys.LEVELS)] for row in a["rank"]
+    ]
+    return NoiseMap(R, x, np.array(predicted), a["modes"], a["rank"])
+
+
+@dataclass(frozen=True)
+class MapClaim:
+    """R by a law, and no positive equilibrium where the predicted R is above ``border``."""
+
+    law: LoadLaw = load_law
+    border: float = 0.25
+
+
+def check_noise_map(variant: MapClaim, scale: Scale, seed: int) -> Evidence:
+    """R over the law has the limit 1 at weak noise and the slope 1 over all of it; above 1/4 Eq. 7 has no equilibrium.
+
+    The limit is taken for each batch, with terms of order (lr rho)^(1/2) and lr rho fitted. In each run either the
+    predicted R is above the border, Eq. 7 has no positive equilibrium, and at least three modes live; or it is below
+    and Eq. 7 has one.
+    """
+    found = noise_map(variant.law)
+    products, batches = np.array(noise_surveys.LEVELS).T
+    ratio, x, worst = found.R / found.predicted, np.log(found.predicted), []
+    comparisons = len(set(batches)) + 1
+    for batch in set(batches):
+        at = batches == batch
+        limit = np.polyfit(np.sqrt(products[at]), ratio[:, at].T, 2)[-1]
+        worst.append(abs(limit.mean() - 1.0) / _half_width(limit, comparisons))
+    slope = np.array([np.polyfit(p, np.log(q) + p, 1)[0] for p, q in zip(x, ratio)])
+    worst.append((abs(slope.mean() - 1.0) + _half_width(slope, comparisons)) / 0.25)
+    above = found.predicted > variant.border
+    agrees = (np.isfinite(found.x) != above).all() and (found.modes[above] >= 3).all()
+    worst.append(0.0 if agrees else np.inf)
+    off, none = np.abs(ratio.mean(axis=0) - 1.0).max(), above.all(axis=0).sum()
+    numbers = {"slope": float(slope.mean()), "off": float(off), "none": float(none)}
+    source = "Student's quantile for the limits, half the gap to the slope 1/2, false alarm 5e-7"
+    return Evidence(
+        max(worst), 1.0, source, "archived", ratio.size, survey("comparison").manifest["seed"], numbers=numbers
+    )
+
+
 CHECKS: dict[str, Check] = {
     "beyond-sgd-symmetry": Check(
         check_sgd_symmetry,
@@ -319,7 +656,7 @@ CHECKS: dict[str, Check] = {
         claimed=_noise,
         wrong={
             "the limit of many modes": _many_modes,
-            "Phi's by the ratio d / k": lambda k, d, s: (_noise(k, d, s)[0], d / k * _noise(k, d, s)[0]),
+            "Phi's by the ratio d / k": _by_ratio,
             "one order of the views": _one_order,
             "sigma2 for 1 + sigma2": lambda k, d, s: _noise(k, d, s - 0.4),
             "one mode more": lambda k, d, s: _noise(k + 1, max(d, k + 1), s),
@@ -336,6 +673,57 @@ CHECKS: dict[str, Check] = {
             "N_x left out of R": Comparison(R=lambda N, s: load(N, s) / N.N_x),
             "N_Phi N_Psi for N_Phi^2": Comparison(R=lambda N, s: load(N, s) * N.N_Psi / N.N_Phi),
             "no root beyond R = 1/8": Comparison(last=0.125),
+        },
+    ),
+    "beyond-noise-equilibrium": Check(
+        check_noise_equilibrium,
+        claimed=NormLaw(),
+        wrong={
+            "the second power": NormLaw(power=2.0),
+            "without 1 - mu": NormLaw(keep=lambda mu: 1.0),
+            "1 - mu^2": NormLaw(keep=lambda mu: 1.0 - mu**2),
+            "4 rho": NormLaw(decay=4.0),
+            "rho": NormLaw(decay=1.0),
+            "the noise of many modes": NormLaw(noise=_many_modes),
+            "Phi's noise by the ratio d / k": NormLaw(noise=_by_ratio),
+            "the noise of one order of the views": NormLaw(noise=_one_order),
+            "one mode fewer": NormLaw(noise=lambda k, d, s: _noise(k - 1, d, s)),
+        },
+    ),
+    "beyond-early-eigenvalue": Check(
+        partial(check_early, "assumption_4"),
+        claimed="exact",
+        wrong={
+            "Eq. 7 with the norms of the start": "frozen",
+            "the leading order": "leading",
+            "without weight decay's factor": "no decay",
+        },
+    ),
+    "beyond-below-root": Check(
+        partial(check_early, "below"),
+        claimed="exact",
+        wrong={
+            "Eq. 7 with the norms of the start": "frozen",
+            "the leading order": "leading",
+            "without weight decay's factor": "no decay",
+        },
+    ),
+    "beyond-sgd-survivors": Check(
+        check_sgd_survivors,
+        claimed="the terminal rule",
+        wrong={name: name for name in SHARES if name != "the terminal rule"},
+    ),
+    "beyond-noise-map": Check(
+        check_noise_map,
+        claimed=MapClaim(),
+        wrong={
+            "proportional to lr rho": MapClaim(lambda k, d, s, B, p: load_law(k, d, s, B, p * p)),
+            "the noise of W": MapClaim(lambda k, d, s, B, p: load_law(k, int(np.ceil(k)), s, B, p)),
+            "without 1 + sigma2": MapClaim(lambda k, d, s, B, p: load_law(k, d, s, B, p) / (1 + s)),
+            "the noise of one pair": MapClaim(lambda k, d, s, B, p: load_law(k, d, s, 1, p)),
+            "lr rho / (1 - mu) without its 1/2": MapClaim(lambda k, d, s, B, p: load_law(k, d, s, B, 2 * p)),
+            "no equilibrium beyond 1/8": MapClaim(border=0.125),
+            "equilibria up to 1/2": MapClaim(border=0.5),
         },
     ),
 }

@@ -1616,20 +1616,21 @@ STATEMENTS: tuple[Claim, ...] = (
         title="in SGD the norms are held up by gradient noise",
         place="not in the paper",
         statement=_text(r"""
-            Prediction for SGD at constant step size $\eta$, momentum $\mu$ and $\rho>0$ in its stationary state, with
-            batch gradients $g_W,g_\Phi$ of the cosine loss, $\gamma_W^2=\E[\norm{g_W}_F^2]\,\norm{W}_F^2$ and
-            $\gamma_\Phi^2=\E[\norm{g_\Phi}_F^2]\,\norm{\Phi}_F^2$:
+            Let SGD on the cosine loss have constant $\eta$, $\mu$ and $\rho>0$, and let $k$ equal modes be alive. In
+            the stationary state, as $\eta\rho\to0$,
 
             $$
-            \norm{W}_F^4\approx\frac{\eta\,\gamma_W^2}{2\rho(1-\mu)},\qquad
-            \norm{\Phi}_F^4\approx\frac{\eta\,\gamma_\Phi^2}{2\rho(1-\mu)}.
+            \norm{W}_F^4=\frac{\eta\,\gamma_W^2}{2\rho(1-\mu)}\,\big\{1+O(\sqrt{\eta\rho})\big\},\qquad
+            \norm{\Phi}_F^4=\frac{\eta\,\gamma_\Phi^2}{2\rho(1-\mu)}\,\big\{1+O(\sqrt{\eta\rho})\big\}.
             $$
 
-            With $k$ equal surviving modes $\gamma_\Phi^2/\gamma_W^2\approx d/k$, so that $\varphi_j/w_j^2\to\sqrt{d/k}$
-            rather than $1$.
+            Here $\gamma_W^2=\norm{W}_F^2\,\E\norm{g_W-\E g_W}_F^2$ is the variance of the batch gradient times the
+            squared norm, and $\gamma_\Phi^2$ the same for $\Phi$. The noise of equal modes gives both in closed form.
+            So $\varphi_j/w_j^2\to\gamma_\Phi/\gamma_W$, about $\sqrt{d/k}$, rather than $1$.
             """),
         restored="exact",
-        uses=("eq-2", "beyond-norm-law", "beyond-sgd-symmetry"),
+        chapter="discrete_steps",
+        uses=("eq-2", "beyond-norm-balance", "beyond-gradient-noise", "beyond-sgd-symmetry"),
         nearest=(
             "{cite:t}`wan2021` and {cite:t}`li2020reconciling` derive the equilibrium of norm growth and weight decay "
             "for one scale-invariant weight vector."
@@ -3163,6 +3164,83 @@ STATEMENTS: tuple[Claim, ...] = (
         uses=("eq-7",),
         nearest="The comparison of Figures 6 and 9 of {cite:t}`bao2023`.",
         new="What that comparison can and cannot refute.",
+    ),
+    Claim(
+        id="beyond-noise-map",
+        kind="beyond",
+        name="Eq. 7 in noise",
+        title="strong noise takes the equilibrium of Eq. 7 away, not the modes",
+        place="not in the paper",
+        statement=_text(r"""
+            Train with momentum from starts of Assumption 4 until the norms are stationary, and let $k$ be the effective
+            rank of $F$ then. At weak noise the number $R$ of the common eigenvalue is
+
+            $$
+            R\approx(1+\sigma^2)\sqrt{\frac{\eta\rho\,\gamma_\Phi^2}{2(1-\mu)}}
+            $$
+
+            with the noise $\gamma_\Phi^2$ of $k$ equal modes. Where this is above $1/4$, (7) has no positive
+            equilibrium at the norms of the run, and yet several modes live. Where it is below, (7) has one.
+            """),
+        restored="exact",
+        chapter="discrete_steps",
+        uses=("eq-7", "beyond-common-eigenvalue", "beyond-noise-equilibrium"),
+        nearest="The comparison of Figures 6 and 9 of {cite:t}`bao2023`, at one level of noise.",
+        new="The comparison over the level of noise, and where it ends.",
+    ),
+    Claim(
+        id="beyond-early-eigenvalue",
+        kind="beyond",
+        name="Before alignment",
+        title="the leading eigenvalue of SGD follows the exact flow",
+        place="not in the paper",
+        statement=_text(r"""
+            From a start of Assumption 4, the mean over runs of SGD of the largest eigenvalue of $(W+W^\top)/2$ at time
+            $t$ tends to that of the exact flow as $\eta\to0$, from the start through the alignment of the modes. The
+            distance is of order $\eta$. Neither (7) with the norms of the start nor the leading order in $1/h$ has this
+            limit.
+            """),
+        restored="exact",
+        chapter="discrete_steps",
+        uses=("eq-7", "beyond-exact-moments", "beyond-clock"),
+        nearest="Figure 6 of {cite:t}`bao2023` compares the end of a run with the intervals of (7).",
+        new="A prediction of the whole path without a measured input.",
+    ),
+    Claim(
+        id="beyond-below-root",
+        kind="beyond",
+        name="Below the negative root",
+        title="a mode below the negative equilibrium of Eq. 7 rises",
+        place="not in the paper",
+        statement=_text(r"""
+            Let a start commute and lie on the parabola, with one mode below $w_\blacktriangledown^{(-)}$, the negative
+            equilibrium of (7) at the norms of the start. With these norms frozen, (7) takes the mode to $-\infty$ in a
+            finite time. In SGD the mode rises instead: as $\eta\to0$ its mean tends to the path of the exact flow,
+            which goes up towards zero.
+            """),
+        restored="exact",
+        chapter="discrete_steps",
+        uses=("eq-7", "initial-above-root", "beyond-exact-moments"),
+        nearest="{cite:t}`bao2023` finds starts below this root rare under Assumption 4, and leaves them aside.",
+        new="What happens to them.",
+    ),
+    Claim(
+        id="beyond-sgd-survivors",
+        kind="beyond",
+        name="Survivors of SGD",
+        title="at small noise the flow's rule says who survives SGD",
+        place="not in the paper",
+        statement=_text(r"""
+            From random commuting starts, SGD with small noise ends with shares $\varphi_j/\tr F$ near those of the
+            terminal state that the rule for the flow predicts from the start. The rule, with its treatment of negative
+            eigenvalues, is nearer than itself without that, than half the offset or its opposite, than the shares of
+            the start, and than equal shares of all or of the positive modes.
+            """),
+        restored="exact",
+        chapter="discrete_steps",
+        uses=("beyond-terminal-state",),
+        nearest="The survivors that Figures 8 and 9 of {cite:t}`bao2023` show.",
+        new="Which modes they are, predicted from the start and tested in SGD.",
     ),
     # ----------------------------------------------------------------------------------------- beyond the paper: images
 )

@@ -221,14 +221,16 @@ def noise_equilibrium(noise: GradientNoise, lr: float, rho: float, momentum: flo
     return Equilibrium((factor * noise.W) ** 0.25, (factor * noise.Phi) ** 0.25)
 
 
-def annealed_norms(gamma2: float, start: float, lr: ArrayLike, rho: float, momentum: float = 0.0) -> Array:
+def annealed_norms(
+    gamma2: float, start: float, lr: ArrayLike, rho: float, momentum: float = 0.0, each: int = 1
+) -> Array:
     """The norm of one layer under a schedule: d n / dt = -4 rho n + 2 eta gamma^2 for n = ||.||^4.
 
     eta = lr / (1 - momentum) is the effective rate and dt = eta a step.
-    The equation is linear, so each step of constant rate is solved exactly.
+    The equation is linear, so a stretch of constant rate is solved exactly.
 
-    Parameters: ``gamma2`` of the layer, ``start`` its norm at step 0, ``lr`` (K,) the rate of each step, >= 0.
-    Returns the norms (K + 1,). Raises ValueError for numbers out of range.
+    Parameters: ``gamma2`` of the layer, ``start`` its norm at step 0, ``lr`` (K,) the rates, >= 0, each kept for
+    ``each`` steps. Returns the norms (K + 1,) between the stretches. Raises ValueError for numbers out of range.
 
     >>> annealed_norms(2.0, 3.0, np.full(2000, 0.1), rho=0.1)[[0, -1]].round(6).tolist()   # as noise_equilibrium
     [3.0, 1.0]
@@ -239,7 +241,7 @@ def annealed_norms(gamma2: float, start: float, lr: ArrayLike, rho: float, momen
     rho, keep = positive("rho", rho), 1.0 - _momentum(momentum)
     target, n = rates * (positive("gamma2", gamma2) / (2.0 * rho * keep)), positive("start", start) ** 4
     out = [n]
-    for level, fade in zip(target, np.exp(-4.0 * rho / keep * rates)):
+    for level, fade in zip(target, np.exp(-4.0 * rho / keep * positive_int("each", each) * rates)):
         n = level + (n - level) * fade
         out.append(n)
     return np.array(out) ** 0.25
