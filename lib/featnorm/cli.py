@@ -106,6 +106,7 @@ ARCHIVES |= {
     for name, function, part, number in (
         ("stationary", noise_surveys.stationary_norms, "seeds", 8),
         ("overlap", noise_surveys.overlaps, "seeds", 8),
+        ("annealed", noise_surveys.annealed_runs, "seeds", 8),
         ("comparison", noise_surveys.comparison_map, "seeds", 8),
         ("early", noise_surveys.early_eigenvalues, "blocks", 16),
         ("ends", noise_surveys.trained_ends, "starts", 64),

@@ -22,6 +22,8 @@ from featnorm.setting import Norms, Setting, initialize, norms, views
 from featnorm.simsiam import noise_surveys
 from featnorm.simsiam.noise import (
     SgdPath,
+    annealed_end,
+    annealed_norms,
     gradient_noise,
     load,
     next_norms,
@@ -436,6 +438,66 @@ def excesses() -> list[Excess]:
     return out
 
 
+# --- Annealed runs ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Annealing:
+    """||.||^4 at the end goes like length^exponent; along a run it obeys n' = -fade rho n + 2 eta gamma^2."""
+
+    exponent: float = -2 / 3
+    fade: float = 4.0
+
+
+def annealed(fade: float = 4.0) -> tuple[Array, Array]:
+    """Ends ||.||^4 of the archived annealed runs (seeds, lengths, 2), and over the prediction along the run."""
+    s, arrays = noise_surveys, survey("annealed").arrays
+    noise, rho = gradient_noise(s.K, s.ANNEALED_D, 1.0, s.ANNEALED_BATCH), s.ANNEALED_PRODUCT / s.RATE
+    lr = s.RATE / 2 * (1 + np.cos(np.pi * np.arange(s.ANNEALED_EPOCHS) / s.ANNEALED_EPOCHS))
+    ends = np.stack([arrays["W"][..., -1].T, arrays["Phi"][..., -1].T], axis=-1) ** 4
+
+    def predicted(gamma2: float, steps: int) -> float:
+        start = (s.RATE * gamma2 / (2 * rho)) ** 0.25
+        return float(annealed_norms(gamma2, start, lr, fade / 4 * rho, each=steps // len(lr))[-1] ** 4)
+
+    return ends, ends / np.array([[predicted(noise.W, steps), predicted(noise.Phi, steps)] for steps in s.LENGTHS])
+
+
+def annealed_start() -> Array:
+    """||.||^4 of W and Phi at the constant rate at which the annealed runs start, predicted, (2,)."""
+    s = noise_surveys
+    noise, factor = gradient_noise(s.K, s.ANNEALED_D, 1.0, s.ANNEALED_BATCH), s.RATE**2 / (2 * s.ANNEALED_PRODUCT)
+    return factor * np.array([noise.W, noise.Phi])
+
+
+def annealed_closed() -> Array:
+    """The closed form of the final ||.||^4 of the archived annealed runs, (lengths, 2)."""
+    s = noise_surveys
+    ends = np.array([annealed_end(s.RATE, s.ANNEALED_PRODUCT / s.RATE, 0.0, steps) for steps in s.LENGTHS])
+    return ends[:, None] / s.RATE * annealed_start()
+
+
+def check_annealed(variant: Annealing, scale: Scale, seed: int) -> Evidence:
+    """Archived runs of growing length: the exponent of their final norms, and the limit of measured over predicted.
+
+    The interval of the slope lies within half the gap to the exponent -1/2. The ratio of the final norms to the
+    equation, with terms of order length^(-1/3) and length^(-2/3) fitted, has the limit 1.
+    """
+    ends, ratio = annealed(variant.fade)
+    lengths, worst, numbers = np.array(noise_surveys.LENGTHS, dtype=float), [], {}
+    for layer, name in enumerate(("W", "Phi")):
+        slope = np.polyfit(np.log(lengths), np.log(ends[..., layer]).T, 1)[0]
+        limit = np.polyfit(lengths ** (-1 / 3), ratio[..., layer].T, 2)[-1]
+        worst.append((abs(slope.mean() - variant.exponent) + _half_width(slope, 4)) / (1 / 12))
+        worst.append(abs(limit.mean() - 1.0) / _half_width(limit, 4))
+        numbers[f"slope {name}"] = float(slope.mean())
+        numbers[f"last {name}"] = float(ratio[:, -1, layer].mean())
+    source = "half the gap to the exponent -1/2, and Student's quantile for the limit, false alarm 5e-7"
+    return Evidence(
+        max(worst), 1.0, source, "archived", ends.size, survey("annealed").manifest["seed"], numbers=numbers
+    )
+
+
 # --- Early eigenvalues -----------------------------------------------------------------------------------------------
 
 
@@ -688,6 +750,17 @@ CHECKS: dict[str, Check] = {
             "Phi's noise by the ratio d / k": NormLaw(noise=_by_ratio),
             "the noise of one order of the views": NormLaw(noise=_one_order),
             "one mode fewer": NormLaw(noise=lambda k, d, s: _noise(k - 1, d, s)),
+        },
+    ),
+    "beyond-annealed-norms": Check(
+        check_annealed,
+        claimed=Annealing(),
+        wrong={
+            "the exponent -1/2": Annealing(exponent=-1 / 2),
+            "the exponent -1": Annealing(exponent=-1.0),
+            "the norm stays behind": Annealing(exponent=0.0),
+            "2 rho": Annealing(fade=2.0),
+            "8 rho": Annealing(fade=8.0),
         },
     ),
     "beyond-early-eigenvalue": Check(

@@ -3166,6 +3166,28 @@ STATEMENTS: tuple[Claim, ...] = (
         new="What that comparison can and cannot refute.",
     ),
     Claim(
+        id="beyond-annealed-norms",
+        kind="beyond",
+        name="Annealed norms",
+        title="where a falling step size leaves the norms",
+        place="not in the paper",
+        statement=_text(r"""
+            Let the rate of SGD on the cosine loss fall slowly from $\eta$ to zero, without momentum, and let equal
+            modes be alive. By the time $t$, the sum of the rates, $n=\norm{W}_F^4$ follows
+            $dn/dt=-4\rho\,n+2\eta(t)\gamma_W^2$, and the same for $\Phi$. After cosine annealing over $K$ steps both
+            fourth powers fall like $K^{-2/3}$: they are the stationary ones of the constant rate
+
+            $$
+            \eta_{\rm end}=\eta\,\frac{\pi^2}4\,\Gamma\Big(\frac53\Big)\Big(\frac3{\pi^2\eta\rho K}\Big)^{2/3}.
+            $$
+            """),
+        restored="exact",
+        chapter="discrete_steps",
+        uses=("beyond-noise-equilibrium",),
+        nearest="{cite:t}`wan2021` treat schedules that fall in stages, for one scale-invariant weight vector.",
+        new="The exponent and the constant of cosine annealing, which does not let the norms go to zero.",
+    ),
+    Claim(
         id="beyond-noise-map",
         kind="beyond",
         name="Eq. 7 in noise",

@@ -66,6 +66,25 @@ def stationary(products: Array, ratio: Array, predicted: Array, measured: Array,
         )
 
 
+def annealed(lengths: Array, ends: Array, closed: Array, made_by: str) -> None:
+    """``fig-annealed``: final fourth powers (seeds, lengths, 2) against the length, with the closed form."""
+    with drawing(width=5.2, height=3.4) as (fig, axis):
+        for layer, (symbol, name, marker) in enumerate(_LAYERS):
+            mean = ends[..., layer].mean(axis=0)
+            axis.plot(lengths, mean, marker, color=COLOURS[symbol], ms=5, label=f"‖{name}‖⁴ at the end")
+            axis.plot(lengths, closed[:, layer], color=COLOURS[symbol], lw=1.2)
+        axis.set(xscale="log", yscale="log", xlabel="length of the run, steps")
+        axis.legend()
+        off = np.abs(ends.mean(axis=0) / closed - 1.0).max()
+        glue_figure(
+            fig,
+            "fig-annealed",
+            f"From {lengths[0]:g} to {lengths[-1]:g} steps the final fourth powers fall along straight lines of slope "
+            f"-2/3 and lie within a share of {off:.3f} of the closed form.",
+            made_by,
+        )
+
+
 def noise_map(R: Array, predicted: Array, x: Array, modes: Array, curve: tuple[Array, Array], made_by: str) -> None:
     """``fig-map``: R measured against predicted, and Eq. 7's stable point over the common eigenvalue against R.
 
