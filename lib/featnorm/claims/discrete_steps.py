@@ -302,6 +302,7 @@ def check_comparison(variant: Comparison, scale: Scale, seed: int) -> Evidence:
 # --- Archived runs ---------------------------------------------------------------------------------------------------
 
 
+@lru_cache  # the hash of its code is slow, and a check reads it once a variant
 def survey(name: str) -> results.Archive:
     """The archived survey of this name (`featnorm.simsiam.noise_surveys`)."""
     return results.load(f"noise-{name}")

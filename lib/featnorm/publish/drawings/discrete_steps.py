@@ -50,6 +50,8 @@ def stationary(products: Array, ratio: Array, predicted: Array, measured: Array,
             left.plot(products, errors[-1] * np.sqrt(products / products[-1]), color=COLOURS[symbol], lw=1.0)
             right.plot(predicted[:, layer], measured[:, layer], marker, color=COLOURS[symbol], ms=5)
         left.set(xscale="log", yscale="log", xlabel="decay a step ηρ/(1−μ)", title="Measured over predicted, minus 1")
+        left.set_xticks([2e-4, 5e-4, 1e-3, 2e-3, 4e-3], ["2e-4", "5e-4", "1e-3", "2e-3", "4e-3"])
+        left.minorticks_off()
         ends = np.array([predicted.min(), predicted.max()])
         right.plot(ends, ends, color=COLOURS["neutral"], lw=1.0)
         right.set(xscale="log", yscale="log", xlabel="predicted", ylabel="measured", title="‖W‖⁴ and ‖Φ‖⁴, all sweeps")
@@ -102,9 +104,12 @@ def noise_map(R: Array, predicted: Array, x: Array, modes: Array, curve: tuple[A
         left.legend()
         right.plot(*curve, color=COLOURS["paper"], lw=1.2)
         right.plot(R[there], x[there], "o", color=COLOURS["paper"], ms=5)
-        for at, count in zip(R[~there], modes[~there]):
-            right.plot(at, 0.06, "X", color=COLOURS["diverges"], ms=7)
-            right.annotate(f"{count:.0f}", (at, 0.06), (0, 7), textcoords="offset points", ha="center")
+        for i, at in enumerate(
+            np.argsort(R * ~there)[-(~there).sum() :]
+        ):  # one above the other, so that none is hidden
+            height = 0.06 + 0.12 * i
+            right.plot(R[at], height, "X", color=COLOURS["diverges"], ms=7)
+            right.annotate(f"{modes[at]:.0f}", (R[at], height), (7, -4), textcoords="offset points")
         right.set(xscale="log", ylim=(0.0, 1.08), xlabel="R measured", title="Stable point of Eq. 7 over w̄")
         glue_figure(
             fig,
