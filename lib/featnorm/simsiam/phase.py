@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
@@ -17,6 +18,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from featnorm._validate import Array, array, natural, nonnegative, positive, positive_int
+from featnorm.eigen_flow import terminal_state_matrix
+from featnorm.setting import Setting, initialize
 
 #: Arrays of `survey` with one number a run.
 SERIES = ("rank_start", "rank_first", "rank_last", "rank_end", "above_half", "modes_F", "norm_W", "norm_Phi")
@@ -69,6 +72,59 @@ def balanced_rate(h: int, sigma2: float, batch: int, decay: float) -> tuple[floa
     ratio = 4.0 * positive_int("batch", batch) * positive_int("h", h) / (1.0 - z) ** 2
     rate = float(np.sqrt(positive("decay", decay) * ratio))
     return rate, decay / rate
+
+
+@dataclass(frozen=True)
+class FlowEnd:
+    """Where the flow ends, averaged over starts: effective rank of F and number of modes that are alive."""
+
+    rank: float
+    modes: float
+
+
+def flow_end(h: int, d: int, starts: int, seed: int) -> FlowEnd:
+    """The limit without noise, from the starts of `survey`: `featnorm.eigen_flow.terminal_state_matrix`.
+
+    The starts are those of the runs with the seeds seed, seed + 1, ... Raises ValueError for bad numbers.
+
+    >>> end = flow_end(4, 16, starts=3, seed=0)
+    >>> 1.0 <= end.rank <= end.modes <= 4.0
+    True
+    """
+    setting, found = Setting(h=h, d=d), []
+    for i in range(positive_int("starts", starts)):
+        stream = np.random.SeedSequence(natural("seed", seed) + i).spawn(2)[0]
+        phi = terminal_state_matrix(*initialize(setting, np.random.default_rng(stream))).phi
+        found.append((phi.sum() ** 2 / (phi**2).sum(), np.count_nonzero(phi)))
+    return FlowEnd(*map(float, np.mean(found, axis=0)))
+
+
+def rank_over_time(
+    h: int, d: int, sigma2: float, batch: int, decay: float, seeds: int, seed: int, span: float = 6.0
+) -> tuple[Array, Array]:
+    """Effective rank of F along runs at constant rate, without momentum: time in decays (n,) and ranks (seeds, n).
+
+    The rate is `balanced_rate`; the runs have span / decay steps and the seeds seed, seed + 1, ... Raises ValueError
+    for bad numbers.
+
+    >>> time, rank = rank_over_time(3, 6, sigma2=1.0, batch=8, decay=0.1, seeds=2, seed=0)
+    >>> float(time[-1]), rank.shape[0]
+    (6.0, 2)
+    """
+    from featnorm.simsiam.fast import train_many
+    from featnorm.simsiam.linear import LinearConfig
+
+    rate, rho = balanced_rate(h, sigma2, batch, decay)
+    steps = max(1, round(positive("span", span) / decay))
+    configs = [
+        LinearConfig(
+            h=h, d=d, sigma2=sigma2, rho=rho, lr=rate * 256 / batch, momentum=0.0, batch=batch, epochs=1,
+            steps_per_epoch=steps, seed=natural("seed", seed) + i, record_every=max(1, steps // 300),
+        )
+        for i in range(positive_int("seeds", seeds))
+    ]  # fmt: skip
+    runs = train_many(configs)
+    return runs[0].step * decay, np.array([run.rank_F for run in runs])
 
 
 def survey(
