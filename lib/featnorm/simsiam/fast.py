@@ -204,16 +204,17 @@ class _RowSpace:
         h, P = self.h, self.P.double() * self.unit
         U = torch.linalg.solve_triangular(self.R, self.W.mT, upper=False)
         m1 = torch.baddbmm(self.rho * self.eye, U, P).add_(self.m1 * self.momentum)
-        m2 = ((U * self.unit).to(self.kind) @ self.root() @ self.Z).double()
-        m2[:, :, :h] += self.momentum * self.m2
+        m2 = (U.to(self.kind) @ self.root() @ self.Z).double()  # in units of unit, like C
+        m2[:, :, :h] += self.momentum / self.unit * self.m2
         outside = m2.to(self.kind)
-        gram = (outside @ outside.mT).double().baddbmm_(m1, m1.mT)
+        gram = (outside @ outside.mT).double().mul_(self.unit.square()).baddbmm_(m1, m1.mT)
         step = lr * m1
         J, singular = torch.linalg.cholesky_ex(self.eye - step - step.mT + lr.square() * gram)
         X = torch.linalg.solve_triangular(J, (m1 - lr * gram).mT, upper=False).mT
         rest, singular_too = torch.linalg.cholesky_ex(gram - X @ X.mT)
         for k in (singular + singular_too).nonzero()[:, 0].tolist():
-            both = torch.cat([torch.cat([self.eye - step[k], -lr[k] * m2[k]], 1), torch.cat([m1[k], m2[k]], 1)])
+            out = self.unit[k] * m2[k]
+            both = torch.cat([torch.cat([self.eye - step[k], -lr[k] * out], 1), torch.cat([m1[k], out], 1)])
             L = torch.linalg.qr(both.mT, "r").R.mT
             J[k], X[k], rest[k] = L[:h, :h], L[h:, :h], L[h:, h:]
         self.m1, self.m2 = torch.linalg.solve_triangular(J, torch.cat([X, rest], dim=2), upper=False).split(h, 2)
@@ -403,13 +404,17 @@ def train_many(
     threads, size = torch.get_num_threads(), _group_size(configs[0])
     groups = [slice(k, min(k + size, len(configs))) for k in range(0, len(configs), size)]
     workers = min(threads, len(groups))
-    with (
-        tqdm(total=len(configs) * (configs[0].steps + 1), disable=not progress, file=sys.stderr, unit="step") as bar,
-        ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads // workers,)) as pool,
-    ):
+    total = len(configs) * (configs[0].steps + 1)
+    with tqdm(total=total, disable=not progress, file=sys.stderr, unit="step") as bar:
+
+        def train(group: slice) -> list[LinearRun]:
+            return _train_group(configs[group], begin[group], group.start, sampler, bar)
+
+        if workers == 1:
+            return [run for group in groups for run in train(group)]
+        pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads // workers,))
         try:
-            jobs = [pool.submit(_train_group, configs[g], begin[g], g.start, sampler, bar) for g in groups]
-            return [run for job in jobs for run in job.result()]
+            return [run for runs in pool.map(train, groups) for run in runs]
         finally:
             pool.shutdown(cancel_futures=True)
             torch.set_num_threads(threads)
