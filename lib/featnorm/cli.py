@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from featnorm import claims, results, surveys
 from featnorm._validate import natural
 from featnorm.scale import Scale, current
+from featnorm.simsiam import phase
 
 _EXAMPLES = """examples:
   featnorm claims                        every claim: id, name, whether it is checked
@@ -110,6 +111,15 @@ ARCHIVES = {
         source="integrator tolerance 1e-7 per step, times 1e3 for the steps",
     )
     for h, starts, trained, seed in ((16, 20, 3, 0), (12, 30, 0, 1))
+} | {
+    f"phase-{name}": results.Recipe(
+        phase.survey,
+        phase.GRID | config,
+        part="seeds",
+        tolerance=1e-4,
+        source="float32 of the archive, times 1e3 for the steps that a rounding error passes through",
+    )
+    for name, config in phase.SURVEYS.items()
 }
 
 

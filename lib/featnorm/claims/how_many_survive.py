@@ -13,10 +13,8 @@ from scipy.stats import t as student
 from featnorm import results
 from featnorm._validate import Array
 from featnorm.claims.model import FALSE_ALARM, Check, Evidence
-from featnorm.eigen_flow import terminal_state_matrix
 from featnorm.scale import Scale
-from featnorm.setting import Setting, effective_rank, initialize
-from featnorm.simsiam.phase import noise, stiffness, survey
+from featnorm.simsiam.phase import flow_end, noise, stiffness
 
 EPS = float(np.finfo(float).eps)
 #: The archived surveys at constant rate, by h.
@@ -242,3 +240,83 @@ def held_out(name: str, rank: str = "rank") -> Array:
     logs = np.log(points.decay), np.log(points.batch), np.log(a - 1.0 / a)
     log_x = np.zeros(len(a)) if value is None else value(*logs)
     return curves(points, log_x, np.maximum(getattr(points, rank), 1.0), ~points.odd)[points.odd]
+
+
+# --- Few survive -----------------------------------------------------------------------------------------------------
+
+#: The archived survey with the recipe of the official code: momentum, annealed rate, learning rate 0.05.
+RECIPE = "phase-recipe"
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """A setting of the archived recipe, or None for the flow from the same starts; and a short run beside it."""
+
+    sigma2: float | None = 16.0
+    batch: int = 512
+    decay: float = 0.04
+
+
+def final_spectra(sigma2: float, batch: int, decay: float) -> Array:
+    """|eigenvalues| of W at the end of the archived runs with this setting, descending, (seeds, h)."""
+    archive = results.load(RECIPE)
+    config = archive.manifest["config"]
+    at = config["batches"].index(batch), config["decays"].index(decay), config["sigma2s"].index(sigma2)
+    return np.sort(np.abs(archive.arrays["eig_W"][(0, *at)].astype(np.float64)), axis=-1)[:, ::-1]
+
+
+def alive(spectra: Array) -> Array:
+    """How many eigenvalues are above a tenth of the largest; the last axis holds them."""
+    sizes = np.abs(spectra)
+    return np.count_nonzero(sizes > sizes.max(axis=-1, keepdims=True) / 10, axis=-1)
+
+
+def check_few_survive(variant: Simulation, scale: Scale, seed: int) -> Evidence:
+    """Are at most an eighth of the eigenvalues of W above a tenth of the largest? In every archived run of a setting."""
+    if variant.sigma2 is None:
+        found, h = np.array([flow_end(64, 512, 1, seed + i).modes for i in range(3)]), 64
+    else:
+        spectra = final_spectra(variant.sigma2, variant.batch, variant.decay)
+        found, h = alive(spectra), spectra.shape[-1]
+    numbers = {"alive": float(found.max()), "modes": float(h)}
+    source = "few: an eighth of all"
+    return Evidence(float(found.max()), h / 8, source, "archived", len(found), seed, numbers=numbers)
+
+
+CHECKS: dict[str, Check] = {
+    "few-survive": Check(
+        check_few_survive,
+        claimed=Simulation(),
+        wrong={
+            "augmentation noise as strong as the data": Simulation(sigma2=1.0),
+            "weak augmentation noise": Simulation(sigma2=0.25),
+            "the flow from the same starts": Simulation(sigma2=None),
+        },
+    ),
+    "beyond-pair-gradient": Check(
+        check_pair_gradient,
+        claimed=Pair(),
+        wrong={
+            "a factor 1 - c": Pair(lambda z, z1, w: pair_gradient()(z, z1, w) / (1 + z @ z1)),
+            "the factor squared": Pair(pair_gradient(power=2.0)),
+            "the square root of the factor": Pair(pair_gradient(power=0.5)),
+            "a sum of both directions": Pair(pair_gradient(sign=1.0)),
+            "a gradient that turns p into q": Pair(pair_gradient(swapped=True)),
+            "one order of the views": Pair(symmetrised=False),
+            "a head that is not aligned": Pair(aligned=False),
+        },
+    ),
+    "beyond-noise-variable": Check(
+        check_noise_variable,
+        claimed=Variable(),
+        wrong={
+            "the square root of the batch": Variable(batch=-0.5),
+            "the batch to the power 3/2": Variable(batch=-1.5),
+            "a - 1/a to the first power": Variable(signal=1.0),
+            "a - 1/a cubed": Variable(signal=3.0),
+            "without the batch": Variable(batch=0.0),
+            "without sigma2": Variable(signal=0.0),
+            "sigma2 shuffled": Variable(shuffled=0),
+        },
+    ),
+}

@@ -21,8 +21,23 @@ from featnorm._validate import Array, array, natural, nonnegative, positive, pos
 from featnorm.eigen_flow import terminal_state_matrix
 from featnorm.setting import Setting, initialize
 
-#: Arrays of `survey` with one number a run.
-SERIES = ("rank_start", "rank_first", "rank_last", "rank_end", "above_half", "modes_F", "norm_W", "norm_Phi")
+#: The archived surveys: what they have in common, and by name what differs. ``h8`` to ``h64`` are the phase diagram.
+GRID = {"ratios": [2, 4, 16], "batches": [8, 32, 128, 512], "sigma2s": [0.25, 0.5, 1.0, 2.0, 4.0, 16.0], "seed": 0}
+SURVEYS = {
+    "h8": {"h": 8, "decays": [0.0025, 0.01, 0.04], "seeds": 3},
+    "h16": {"h": 16, "decays": [0.0025, 0.01, 0.04], "seeds": 3},
+    "h32": {"h": 32, "decays": [0.01, 0.04], "seeds": 3},
+    "h64": {"h": 64, "ratios": [2, 8], "decays": [0.01, 0.04], "seeds": 4},
+    "h128": {"h": 128, "ratios": [4], "batches": [32, 128, 512], "decays": [0.04], "seeds": 1},
+    "momentum": {
+        **{"h": 16, "ratios": [4], "batches": [8, 32, 128], "decays": [0.0025, 0.01, 0.04], "seeds": 3},
+        **{"momentum": 0.9},
+    },
+    "recipe": {
+        **{"h": 64, "ratios": [8], "batches": [64, 512], "decays": [0.01, 0.04], "sigma2s": [0.25, 1.0, 4.0, 16.0]},
+        **{"seeds": 3, "span": 20.0, "momentum": 0.9, "lr": 0.05, "epochs": 100},
+    },
+}
 
 
 def _positive(name: str, value: ArrayLike) -> Array:
