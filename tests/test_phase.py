@@ -14,7 +14,15 @@ from featnorm.simsiam.fast import train_many
 from featnorm.simsiam.linear import LinearConfig
 from featnorm.simsiam.phase import balanced_rate, noise, stiffness, survey
 
-GRID = {"h": 3, "ratios": (2, 3), "batches": (4, 8), "decays": (0.1, 0.2), "sigma2s": (0.5, 2.0), "seed": 1, "span": 2.0}
+GRID = {
+    "h": 3,
+    "ratios": (2, 3),
+    "batches": (4, 8),
+    "decays": (0.1, 0.2),
+    "sigma2s": (0.5, 2.0),
+    "seed": 1,
+    "span": 2.0,
+}
 sizes = st.floats(1e-3, 1e3)
 
 
@@ -46,7 +54,9 @@ def test_balanced_rate_is_the_noise_equilibrium_of_the_start():
         return float(np.mean([run.norm_W[5:].mean() / np.sqrt(h) for run in train_many(configs)]))
 
     assert ratio(1.0) == pytest.approx(1.0, abs=0.1)
-    assert ratio(4.0) == pytest.approx(2**0.5 * 2**0.5, rel=0.15)  # the norm goes with (rate / rho)^(1/4), here 16^(1/4)
+    assert ratio(4.0) == pytest.approx(
+        2**0.5 * 2**0.5, rel=0.15
+    )  # the norm goes with (rate / rho)^(1/4), here 16^(1/4)
 
 
 def test_grid_has_the_order_of_its_axes():
@@ -118,7 +128,9 @@ def test_bad_numbers_are_named(change, message):
         survey(**{**GRID, **change}, seeds=1)
 
 
-@pytest.mark.parametrize("call", [lambda: noise(0.0, 1, 1), lambda: noise(1, 1, [1.0, -1.0]), lambda: stiffness(1, 1, 1, 0)])
+@pytest.mark.parametrize(
+    "call", [lambda: noise(0.0, 1, 1), lambda: noise(1, 1, [1.0, -1.0]), lambda: stiffness(1, 1, 1, 0)]
+)
 def test_variables_refuse_what_is_not_positive(call):
     with pytest.raises(ValueError, match="must be > 0"):
         call()

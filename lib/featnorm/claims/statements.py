@@ -3058,8 +3058,8 @@ STATEMENTS: tuple[Claim, ...] = (
         title="what one pair of views does to an aligned head",
         place="not in the paper",
         statement=_text(r"""
-            Let $W=\bar wI$, and let $z,z'$ be the directions of $\Phi x$ and $\Phi x'$, with cosine $c$. The gradient of
-            the symmetrised cosine loss on this one pair is
+            Let $W=\bar wI$, and let $z,z'$ be the directions of $\Phi x$ and $\Phi x'$, with cosine $c$. The gradient
+            of the symmetrised cosine loss on this one pair is
 
             $$
             \nabla_W=-\frac{1-c^2}{2\bar w}\,\big(pp^\top-qq^\top\big),\qquad
@@ -3082,8 +3082,8 @@ STATEMENTS: tuple[Claim, ...] = (
         title="one number stands for step size, decay, batch and augmentation",
         place="not in the paper",
         statement=_text(r"""
-            Let SGD on the symmetrised cosine loss have a small step size $\eta$, momentum $\mu$, weight decay $\rho$ and
-            batches of $B$ pairs, and let many modes survive. To leading order, all scale-free quantities of its
+            Let SGD on the symmetrised cosine loss have a small step size $\eta$, momentum $\mu$, weight decay $\rho$
+            and batches of $B$ pairs, and let many modes survive. To leading order, all scale-free quantities of its
             stationary state depend on $\eta,\rho,\mu,B$ and $\sigma^2$ only through
 
             $$
@@ -3103,6 +3103,35 @@ STATEMENTS: tuple[Claim, ...] = (
             "Both together for two layers, and the augmentation noise as well: its effect is a factor of the gradient "
             "noise against a factor of the signal."
         ),
+    ),
+    Claim(
+        id="beyond-noise-rank",
+        kind="beyond",
+        name="Rank under noise",
+        title="a law with three constants for what survives",
+        place="not in the paper",
+        statement=_text(r"""
+            From Assumption 4's starts, with small steps at a constant rate, the effective rank of $F$ in the stationary
+            state follows
+
+            $$
+            r^2=r_0^2+\Big(\frac{X^{4/3}}{C^2}+\frac1{(\kappa h)^2}\Big)^{-1}
+            $$
+
+            with three numbers $r_0,C,\kappa$ that are the same for all $h$ from $8$ to $64$, all $d$ from $2h$ to
+            $16h$, and all $\eta,\rho,B,\sigma^2$: a share of the modes under weak noise, a fall like $X^{-2/3}$,
+            whatever $h$ is, and about two modes under the strongest noise. Complete collapse does not occur;
+            dimensional collapse does.
+            """),
+        restored="exact",
+        chapter="how_many_survive",
+        collapse=("complete", "dimensional"),
+        uses=("beyond-noise-variable", "assumption-4"),
+        nearest=(
+            "{cite:t}`jing2022` find dimensional collapse under strong augmentation in contrastive learning, where it "
+            "comes from the covariance of the augmentation and not from the noise of steps."
+        ),
+        new="The law is measured, not derived; its variable is derived.",
     ),
     # ----------------------------------------------------------------------------------------- beyond the paper: images
 )

@@ -59,6 +59,16 @@ def noise(decay: ArrayLike, batch: ArrayLike, sigma2: ArrayLike) -> Array:
     return _positive("decay", decay) / _positive("batch", batch) * (a - 1.0 / a) ** 2
 
 
+def augmentation_for(X: ArrayLike, decay: ArrayLike, batch: ArrayLike) -> Array:
+    """The sigma2 at which `noise` is X. Raises ValueError unless all arguments are > 0.
+
+    >>> float(augmentation_for(noise(0.01, 512, 3.0), 0.01, 512).round(12))
+    3.0
+    """
+    half = 0.5 * np.sqrt(_positive("X", X) * _positive("batch", batch) / _positive("decay", decay))
+    return half + np.sqrt(half**2 + 1.0) - 1.0
+
+
 def stiffness(decay: ArrayLike, batch: ArrayLike, sigma2: ArrayLike, k: ArrayLike) -> Array:
     """2 sqrt(s B / k) / (a - 1 / a): by how much of itself a step at the noise equilibrium mends a mode of W.
 
@@ -73,7 +83,7 @@ def stiffness(decay: ArrayLike, batch: ArrayLike, sigma2: ArrayLike, k: ArrayLik
 
 
 def balanced_rate(h: int, sigma2: float, batch: int, decay: float) -> tuple[float, float]:
-    """(rate, rho) with rate * rho = ``decay`` at which ||W||_F = sqrt(h), its size at the start, is the noise equilibrium.
+    """(rate, rho), rate * rho = ``decay``, for which ||W||_F = sqrt(h), as at the start, is the noise equilibrium.
 
     For h equal modes, many of them, ||W||_F^4 = (rate / rho) h (1 - a^-2)^2 / (4 batch). By the symmetry of SGD only
     the product matters once the start is forgotten; this choice makes that soon. With momentum the learning rate is
@@ -158,7 +168,7 @@ def survey(
     folder: str | None = None,
     progress: bool = False,
 ) -> dict[str, Array]:
-    """Train every point of the grid d / h x batch x decay x sigma2 with the seeds seed, seed + 1, ... from Assumption 4.
+    """Train every point of the grid d / h x batch x decay x sigma2 from Assumption 4, with seeds from seed on.
 
     Parameters
     ----------
@@ -199,7 +209,9 @@ def survey(
             with np.load(file) as stored:
                 rows.append({key: stored[key] for key in stored.files})
             continue
-        rows.append(_point(h, ratio * h, batch, decay, sigma2s, range(seed, seed + seeds), span, momentum, lr, epochs, device))
+        rows.append(
+            _point(h, ratio * h, batch, decay, sigma2s, range(seed, seed + seeds), span, momentum, lr, epochs, device)
+        )
         if file is not None:
             file.parent.mkdir(parents=True, exist_ok=True)
             temporary = file.with_suffix(".tmp")
@@ -233,7 +245,9 @@ def _point(
     keep = 1.0 - nonnegative("momentum", momentum)
     if keep <= 0.0:
         raise ValueError(f"momentum = {momentum!r}: must be a number >= 0 and < 1")
-    steps_per_epoch = max(1, round(positive("span", span) / (positive("decay", decay) * positive_int("epochs", epochs))))
+    steps_per_epoch = max(
+        1, round(positive("span", span) / (positive("decay", decay) * positive_int("epochs", epochs)))
+    )
     steps = epochs * steps_per_epoch
     configs = []
     for sigma2, seed in product(sigma2s, seeds):
