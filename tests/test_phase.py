@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from featnorm import sweep
 from featnorm.simsiam.fast import train_many
 from featnorm.simsiam.linear import LinearConfig
 from featnorm.simsiam.phase import balanced_rate, noise, stiffness, survey
@@ -75,32 +75,19 @@ def test_shorter_survey_is_the_leading_block():
         np.testing.assert_allclose(whole[key][:, :, :, :, :1], part[key], rtol=1e-5, err_msg=key)
 
 
-def test_killed_survey_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Finished points are read and not repeated, half-written ones are not read, the result is the same."""
-    from featnorm.simsiam import phase
-
-    reference = survey(**GRID, seeds=2)
-    done, replace = [], os.replace
-
-    def killed(source, target):
-        if len(done) == 3:
-            raise KeyboardInterrupt
-        done.append(target)
-        replace(source, target)
-
-    monkeypatch.setattr(phase.os, "replace", killed)
-    with pytest.raises(KeyboardInterrupt):
-        survey(**GRID, seeds=2, folder=str(tmp_path))
-    assert len(list(tmp_path.glob("*.npz"))) == 3
-    monkeypatch.undo()
-    made, point = [], phase._point
-    monkeypatch.setattr(phase, "_point", lambda *args: made.append(args) or point(*args))
-    again = survey(**GRID, seeds=2, folder=str(tmp_path))
-    assert len(made) == 5  # of 8
-    for key, value in reference.items():
-        np.testing.assert_array_equal(again[key], value, err_msg=key)
-    survey(**{**GRID, "sigma2s": (0.5, 3.0)}, seeds=2, folder=str(tmp_path))  # another grid shares no file
-    assert len(made) == 13
+def test_survey_in_pieces_is_the_survey(tmp_path: Path):
+    """Each point as a run of a sweep, which can be killed and goes on; the docstring promises the same numbers."""
+    whole = survey(**GRID, seeds=2)
+    axes = {name: [[value] for value in GRID[name]] for name in ("ratios", "batches", "decays")}
+    base = {key: value for key, value in GRID.items() if key not in axes} | {"seeds": 2}
+    done = sweep.run(survey, sweep.grid(base, axes)[:3], tmp_path)
+    assert (done.found, len(done.files)) == (0, 3)
+    done = sweep.run(survey, sweep.grid(base, axes), tmp_path)
+    assert (done.found, dict(done.failed)) == (3, {})
+    found = [sweep.load(file)[1] for file in done.files]
+    for key, value in whole.items():
+        pieces = np.array([arrays[key][0, 0, 0] for arrays in found]).reshape(value.shape)
+        np.testing.assert_array_equal(pieces, value, err_msg=key)
 
 
 def test_device_is_an_argument():

@@ -8,11 +8,9 @@ it, `rank_law` is the fitted law.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -165,7 +163,6 @@ def survey(
     lr: float | None = None,
     epochs: int = 1,
     device: str = "cpu",
-    folder: str | None = None,
     progress: bool = False,
 ) -> dict[str, Array]:
     """Train every point of the grid d / h x batch x decay x sigma2 from Assumption 4, with seeds from seed on.
@@ -178,7 +175,9 @@ def survey(
     lr: learning rate for a batch of 256 as in `featnorm.simsiam.linear.LinearConfig`; None: `balanced_rate`.
     epochs: 1 keeps the rate constant, more anneal it, once an epoch.
     device: a PyTorch device.
-    folder: where each point (all its sigma2 and seeds) is stored as soon as it is done and found again; None: nowhere.
+
+    A survey of hours is better cut into its points, each a run of `featnorm.sweep.run`, which goes on after a kill and
+    can use a cluster: ``run(survey, grid(base, {"ratios": [[2], [8]], "batches": [[64], [512]]}), folder)``.
 
     Returns arrays whose first axes are ratio, batch, decay, sigma2 and seed: ``eig_W`` and ``eig_F`` (..., h) at the
     end, descending, and numbers (...): effective rank of F at the start, averaged over the second and over the last
@@ -199,25 +198,10 @@ def survey(
         from tqdm import tqdm
 
         points = tqdm(points, desc=f"h = {h}")
-    rows = []
-    for ratio, batch, decay in points:
-        file = None
-        if folder is not None:
-            name = f"{h}-{ratio}-{batch}-{decay:g}-{span:g}-{momentum:g}-{lr}-{epochs}-{seed}-{seeds}"
-            file = Path(folder) / f"{name}-{'-'.join(f'{sigma2:g}' for sigma2 in sigma2s)}.npz"
-        if file is not None and file.exists():
-            with np.load(file) as stored:
-                rows.append({key: stored[key] for key in stored.files})
-            continue
-        rows.append(
-            _point(h, ratio * h, batch, decay, sigma2s, range(seed, seed + seeds), span, momentum, lr, epochs, device)
-        )
-        if file is not None:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            temporary = file.with_suffix(".tmp")
-            with temporary.open("wb") as stream:
-                np.savez(stream, **rows[-1])
-            os.replace(temporary, file)  # a kill leaves either no file or a whole one
+    rows = [
+        _point(h, ratio * h, batch, decay, sigma2s, range(seed, seed + seeds), span, momentum, lr, epochs, device)
+        for ratio, batch, decay in points
+    ]
     shape = (len(ratios), len(batches), len(decays), len(sigma2s), seeds)
     return {
         key: np.array([row[key] for row in rows], dtype=np.float32).reshape(*shape, *rows[0][key].shape[1:])

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from featnorm._validate import Array
-from featnorm.claims.how_many_survive import Cells, Fitted, Law
+from featnorm.claims.how_many_survive import Cells, rank_under_noise
 from featnorm.publish.figure import COLOURS, DASHES, RAMP, drawing, glue_figure
 
 _MARKERS = ("o", "s", "^", "v", "D", "P")
@@ -33,9 +33,9 @@ def over_time(time: Array, ranks: Mapping[str, Array], flow_rank: float, flow_mo
         )
 
 
-def phase(points: Cells, limits: Mapping[int, float], found: Fitted, law: Law, made_by: str) -> None:
+def phase(points: Cells, limits: Mapping[int, float], made_by: str) -> None:
     """``fig-many-phase``: rank against s / B, a line for each sigma2, at one h and d; rank against X for every h."""
-    small, sizes = points.where(points.small_steps), sorted(limits)
+    small, sizes = points.small_steps(), sorted(limits)
     h = 32 if 32 in sizes else sizes[-1]
     here = small.where((small.h == h) & (small.d == 4 * h))
     colours = dict(zip(sizes, (COLOURS["neutral"], *RAMP)))
@@ -56,8 +56,7 @@ def phase(points: Cells, limits: Mapping[int, float], found: Fitted, law: Law, m
             right.plot(row.X, row.rank, marker, color=colours[size], ms=3, alpha=0.5, label=f"h = {size}")
             right.axhline(limits[size], color=colours[size], lw=0.9, ls=":")
             order = np.argsort(row.X)
-            predicted = law.value(np.array([np.log(found.C), found.share, found.floor]), row)
-            right.plot(row.X[order], predicted[order], color=colours[size], lw=1.2, ls="--")
+            right.plot(row.X[order], rank_under_noise(row.X[order], size), color=colours[size], lw=1.2, ls="--")
         right.set(xscale="log", xlabel="X = (s / B) (a − 1/a)²", title="All sizes")
         right.legend(loc="lower left")
         for axis in (left, right):
@@ -127,14 +126,14 @@ def heat_map(points: Cells, h: int, d: int, made_by: str) -> None:
         glue_figure(
             fig,
             "fig-many-map",
-            f"Effective rank of F at h = {h}, d = {d}: from {table.max():.0f} at sigma2 = {top:g} with weak noise down to "
-            f"{table.min():.1f} with strong noise. It falls with sigma2 and with s / B.",
+            f"Effective rank of F at h = {h}, d = {d}: from {table.max():.0f} at sigma2 = {top:g} with weak noise down "
+            f"to {table.min():.1f} with strong noise. It falls with sigma2 and with s / B.",
             made_by,
         )
 
 
 def spectra(found: Sequence[tuple[str, Array]], made_by: str) -> None:
-    """``fig-many-spectra``: eigenvalues of W at the end, over the largest, in descending order; a line for each setting."""
+    """``fig-many-spectra``: eigenvalues of W at the end over the largest, descending; a line for each setting."""
     with drawing(width=6.8, height=3.8) as (fig, axis):
         for (name, eigenvalues), colour, marker in zip(found, RAMP, _MARKERS):
             sizes = np.sort(np.abs(eigenvalues))[::-1]
