@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from featnorm import sweep
+from featnorm.claims import how_many_survive as checks
 from featnorm.simsiam.fast import train_many
 from featnorm.simsiam.linear import LinearConfig
 from featnorm.simsiam.phase import balanced_rate, noise, stiffness, survey
@@ -88,6 +89,25 @@ def test_survey_in_pieces_is_the_survey(tmp_path: Path):
     for key, value in whole.items():
         pieces = np.array([arrays[key][0, 0, 0] for arrays in found]).reshape(value.shape)
         np.testing.assert_array_equal(pieces, value, err_msg=key)
+
+
+@pytest.mark.parametrize(("batch", "signal"), [(-1.0, 2.0), (-0.5, 2.0), (-1.0, 1.0), (-1.4, 2.6)])
+def test_fit_finds_planted_exponents(batch, signal, monkeypatch):
+    """Ranks that fall with another variable: the fit of the chapter's check finds that one and not its own claim."""
+    ratio, B, s, sigma2 = np.meshgrid(
+        [2, 4], [8, 32, 128, 512], [0.0025, 0.01, 0.04], [0.5, 1, 2, 4, 16], indexing="ij"
+    )
+    a = 1 + sigma2
+    x = np.log(s) + batch * np.log(B) + signal * np.log(a - 1 / a)
+    rank = 1 + 15 / (1 + np.exp((x - x.mean()) / 2)) * np.exp(0.03 * np.random.default_rng(0).standard_normal(x.shape))
+    flat = {"d": 16 * ratio, "batch": B, "decay": s, "sigma2": sigma2, "rank": rank}
+    flat |= dict.fromkeys(("rank_first", "rank_last", "above_half", "modes_F"), rank)
+    columns = {name: value.ravel().astype(float) for name, value in flat.items()}
+    columns |= {"h": np.full(x.size, 16), "odd": np.indices(x.shape).sum(axis=0).ravel() % 2 == 1}
+    monkeypatch.setattr(checks, "cells", lambda *names: checks.Cells(**columns))
+    found = checks.exponents.__wrapped__(limit=1e9)
+    assert abs(found.batch - batch) < 4 * found.batch_error < 0.2
+    assert abs(found.signal - signal) < 4 * found.signal_error < 0.4
 
 
 def test_device_is_an_argument():

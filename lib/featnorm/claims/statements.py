@@ -3115,13 +3115,13 @@ STATEMENTS: tuple[Claim, ...] = (
             state follows
 
             $$
-            r^2=r_0^2+\Big(\frac{X^{4/3}}{C^2}+\frac1{(\kappa h)^2}\Big)^{-1}
+            r=r_0+\Big(\frac XC+\frac1{\kappa h-r_0}\Big)^{-1}
             $$
 
             with three numbers $r_0,C,\kappa$ that are the same for all $h$ from $8$ to $64$, all $d$ from $2h$ to
-            $16h$, and all $\eta,\rho,B,\sigma^2$: a share of the modes under weak noise, a fall like $X^{-2/3}$,
-            whatever $h$ is, and about two modes under the strongest noise. Complete collapse does not occur;
-            dimensional collapse does.
+            $16h$, and all $\eta,\rho,B,\sigma^2$: a share $\kappa$ of the modes under weak noise, then $C/X$ modes
+            whatever $h$ is, and about two under the strongest noise. Complete collapse does not occur; dimensional
+            collapse does.
             """),
         restored="exact",
         chapter="how_many_survive",
@@ -3131,7 +3131,7 @@ STATEMENTS: tuple[Claim, ...] = (
             "{cite:t}`jing2022` find dimensional collapse under strong augmentation in contrastive learning, where it "
             "comes from the covariance of the augmentation and not from the noise of steps."
         ),
-        new="The law is measured, not derived; its variable is derived.",
+        new="The law is measured; an argument gives its variable and the power of $X$, not its constants.",
     ),
     # ----------------------------------------------------------------------------------------- beyond the paper: images
 )

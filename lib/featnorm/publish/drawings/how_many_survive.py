@@ -39,7 +39,7 @@ def phase(points: Cells, limits: Mapping[int, float], made_by: str) -> None:
     h = 32 if 32 in sizes else sizes[-1]
     here = small.where((small.h == h) & (small.d == 4 * h))
     colours = dict(zip(sizes, (COLOURS["neutral"], *RAMP)))
-    with drawing(1, 2, width=8.2, height=4.4, sharey=True) as (fig, (left, right)):
+    with drawing(1, 2, width=8.2, height=4.7, sharey=True) as (fig, (left, right)):
         for sigma2, marker in zip(np.unique(here.sigma2), _MARKERS):
             row = here.where(here.sigma2 == sigma2)
             y = row.decay / row.batch
@@ -50,7 +50,7 @@ def phase(points: Cells, limits: Mapping[int, float], made_by: str) -> None:
         left.set(
             xscale="log", yscale="log", xlabel="s / B", ylabel="effective rank of F", title=f"h = {h}, d = {4 * h}"
         )
-        left.legend(loc="lower left")
+        left.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=3)
         for size, marker in zip(sizes, _MARKERS):
             row = small.where(small.h == size)
             right.plot(row.X, row.rank, marker, color=colours[size], ms=3, alpha=0.5, label=f"h = {size}")
@@ -58,7 +58,7 @@ def phase(points: Cells, limits: Mapping[int, float], made_by: str) -> None:
             order = np.argsort(row.X)
             right.plot(row.X[order], rank_under_noise(row.X[order], size), color=colours[size], lw=1.2, ls="--")
         right.set(xscale="log", xlabel="X = (s / B) (a − 1/a)²", title="All sizes")
-        right.legend(loc="lower left")
+        right.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=2)
         for axis in (left, right):
             axis.set_yticks([2, 4, 8, 16, 32, 64], ["2", "4", "8", "16", "32", "64"])
             axis.minorticks_off()
@@ -76,7 +76,7 @@ def phase(points: Cells, limits: Mapping[int, float], made_by: str) -> None:
         )
 
 
-def held_out(points: Cells, errors: Mapping[str, Array], made_by: str) -> None:
+def held_out(errors: Mapping[str, Array], made_by: str) -> None:
     """``fig-many-held-out``: root mean square error of log rank on held-out settings, a bar for each variable."""
     names = list(errors)
     rms = np.array([np.sqrt(np.mean(errors[name] ** 2)) for name in names])
