@@ -219,6 +219,8 @@ def test_ctrl_c_without_a_file_says_so(capsys, interrupt):
     [
         (["linear", "--h", "0"], "h = 0: must be a whole number >= 1"),
         (["linear", "--batch", "64", "--samples", "10"], "samples = 10: must be at least batch = 64"),
+        (["linear", "--h", "1000000"], "h = 1000000, d = 512, batch = 512, samples = None: need about 4e+04 GB"),
+        (["linear", "--samples", "10000000000"], "samples = 10000000000: need about 4.1e+04 GB"),
         (["linear", "--device", "abacus"], "device = 'abacus': must be the name of a PyTorch device"),
         (["linear", *TINY, "--out", "no/such/folder/run.npz"], "there is no such folder"),
         (["sweep", "--out", "x", "--grid", "rho=0.1,-1"], "rho = -1.0: must be a finite number >= 0"),

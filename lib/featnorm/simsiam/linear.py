@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import signal
 import sys
 import threading
@@ -447,6 +448,16 @@ def _anchors(config: LinearConfig, fresh: Callable[[], Tensor], how: dict[str, A
     return batch
 
 
+def _fits(config: LinearConfig) -> None:
+    """Refuse sizes that this machine cannot hold: an allocation may succeed, and the process be killed later."""
+    data = config.d * (8 * config.batch + (config.samples or 0)) if torch.device(config.device).type == "cpu" else 0
+    need = 8.0 * (5 * config.h * (config.h + config.d) + data)
+    have = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    if need > have:
+        sizes = f"h = {config.h}, d = {config.d}, batch = {config.batch}, samples = {config.samples}"
+        raise ValueError(f"{sizes}: need about {need / 1e9:.3g} GB, and this machine has {have / 1e9:.3g} GB")
+
+
 def train(
     config: LinearConfig,
     progress: bool = False,
@@ -466,8 +477,8 @@ def train(
     all.
 
     Raises FloatingPointError if the loss stops being finite, naming the step; ValueError for a wrong ``start``, a
-    device that this machine lacks, and a checkpoint that is damaged or of another run, naming each difference, which
-    is left as it is; OSError where the checkpoint cannot be written.
+    device or memory that this machine lacks, and a checkpoint that is damaged or of another run, naming each
+    difference, which is left as it is; OSError where the checkpoint cannot be written.
 
     >>> small = LinearConfig(h=4, d=16, batch=64, epochs=2, steps_per_epoch=5, record_every=5, seed=1)
     >>> run = train(small)
@@ -476,6 +487,7 @@ def train(
     >>> bool((run.W == train(small).W).all())
     True
     """
+    _fits(config)
     init_seed, data_seed = np.random.SeedSequence(config.seed).spawn(2)
     if start is None:
         start = reference.initialize(config.setting, np.random.default_rng(init_seed))
