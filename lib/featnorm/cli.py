@@ -1,8 +1,9 @@
-"""The command ``featnorm`` (or ``python -m featnorm``): list claims, run their checks, make or verify archived runs."""
+"""The command ``featnorm`` (or ``python -m featnorm``): claims and their checks, archived runs, training, sweeps."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import sys
@@ -21,7 +22,16 @@ _EXAMPLES = """examples:
   featnorm archive terminal-state-h12    make an archived run again (minutes), in book/results/
   featnorm results                       list archived runs, and which are stale: their code has changed since
   featnorm results verify NAME           replay the first part of an archived run; if it agrees, it is stale no more
+  featnorm linear --rho 0.02 --out a.npz   train linear SimSiam; see featnorm linear --help
+  featnorm sweep --help                  many runs, here or on a cluster
 """
+
+#: Commands with a module of their own in `featnorm.commands`, and what the list of commands says about each. A new
+#: family of commands is a line here and a module there.
+FAMILIES = {
+    "linear": "train linear SimSiam once (Section 5.4)",
+    "sweep": "train it many times, here or on a cluster",
+}
 
 _ARCHIVE_EXAMPLES = """example:
   featnorm archive terminal-state-h12    minutes; replaces book/results/terminal-state-h12 at the end, not before
@@ -33,7 +43,7 @@ _RESULTS_EXAMPLES = """examples:
 """
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(command: str = "") -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="featnorm", description=__doc__, epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -71,6 +81,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     again.add_argument("name", choices=list(ARCHIVES), metavar="NAME", help=f"one of {', '.join(ARCHIVES)}")
     again.add_argument("--first", type=int, default=5, metavar="N", help="how many entries to replay (default 5)")
+    for name, words in FAMILIES.items():
+        family = commands.add_parser(name, help=words, formatter_class=argparse.RawDescriptionHelpFormatter)
+        if name == command:  # the others are not loaded
+            module = importlib.import_module(f"featnorm.commands.{name}")
+            family.description, family.epilog = words, module.EXAMPLES
+            module.add_options(family)
+            family.set_defaults(run=module.run)
     return parser
 
 
@@ -127,8 +144,9 @@ def verify(name: str, first: int) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns an exit status.
 
-    0; 1 if a check decided nothing or failed, or a replay differs; 2 for bad arguments; 130 for Ctrl-C, which leaves
-    every archive as it was; 141 for a closed pipe.
+    0; 1 if a check decided nothing or failed, a replay differs or a training run diverged; 2 for bad arguments or
+    files; 130 for Ctrl-C, which leaves every archive as it was and keeps what a training run or sweep has done; 141 for
+    a closed pipe.
 
     >>> main(["claims", "eq-7", "--scale", "smoke"])
     eq-7: holds (statistic 0, threshold 0; 6 of 6 wrong variants rejected)
@@ -148,7 +166,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: Sequence[str] | None) -> int:
-    args = _parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    args = _parser(next(iter(words), "")).parse_args(words)
+    if args.command in FAMILIES:
+        try:
+            return int(args.run(args))
+        except BrokenPipeError:
+            raise
+        except (ValueError, OSError) as error:
+            print(f"featnorm: {error}", file=sys.stderr)
+            return 2
+        except FloatingPointError as error:
+            print(f"featnorm: {error}", file=sys.stderr)
+            return 1
     try:
         if args.command == "archive":
             archive(args.name)
