@@ -130,8 +130,10 @@ STATEMENTS: tuple[Claim, ...] = (
             Training is modelled by the gradient flow
 
             $$
-            \dot\Phi=-\nabla_\Phi\{L_{\cos}(\Phi,W)+R(\Phi,W)\},\qquad
-            \dot W=-\nabla_W\{L_{\cos}(\Phi,W)+R(\Phi,W)\},
+            \begin{aligned}
+            \dot\Phi&=-\nabla_\Phi\{L_{\cos}(\Phi,W)+R(\Phi,W)\},\cr
+            \dot W&=-\nabla_W\{L_{\cos}(\Phi,W)+R(\Phi,W)\},
+            \end{aligned}
             \tag{3}
             $$
 
@@ -471,8 +473,10 @@ STATEMENTS: tuple[Claim, ...] = (
             On the parabola $\varphi_j=w_j^2$ the dynamics (5) becomes
 
             $$
-            \dot w_j=-\frac{2}{(1+\sigma^2)N_\Phi N_\Psi^3}\,w_j^6-\frac{N_\times}{(1+\sigma^2)N_\Psi^2}\,w_j^3
-            +\frac{1}{(1+\sigma^2)N_\Phi N_\Psi}\,w_j^2-\rho\,w_j.
+            \begin{aligned}
+            \dot w_j={}&-\frac{2}{(1+\sigma^2)N_\Phi N_\Psi^3}\,w_j^6-\frac{N_\times}{(1+\sigma^2)N_\Psi^2}\,w_j^3\cr
+            &+\frac{1}{(1+\sigma^2)N_\Phi N_\Psi}\,w_j^2-\rho\,w_j.
+            \end{aligned}
             \tag{7}
             $$
 
@@ -1191,7 +1195,7 @@ STATEMENTS: tuple[Claim, ...] = (
 
             $$
             \begin{aligned}
-            \norm{\Psi^\top\Psi(t)x_0}_2\le\norm{\Psi^\top\Psi(0)x_0}_2
+            \norm{\Psi^\top\Psi(t)x_0}_2\le{}&\norm{\Psi^\top\Psi(0)x_0}_2\cr
             &+\int_0^t\underbrace{\norm{\Phi^\top\tfrac{d(W^\top W)}{ds}\Phi x_0}_2}_{(A)}ds\cr
             &+\int_0^t\underbrace{\norm{\dot\Phi^\top W^\top W\Phi x_0+\Phi^\top W^\top W\dot\Phi x_0}_2}_{(B)}ds.
             \end{aligned}
