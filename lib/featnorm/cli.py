@@ -56,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     run.add_argument("name", choices=list(ARCHIVES), metavar="NAME", help=f"one of {', '.join(ARCHIVES)}")
+    commands.add_parser("image", help="train SimSiam on images (featnorm image --help)", add_help=False)
     archived = commands.add_parser(
         "results",
         help="list archived runs, or verify one",
@@ -148,6 +149,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: Sequence[str] | None) -> int:
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["image"]:  # it has a parser of its own, and starts PyTorch
+        from featnorm.simsiam import image_sweep
+
+        return image_sweep.main(words[1:])
     args = _parser().parse_args(argv)
     try:
         if args.command == "archive":

@@ -150,7 +150,10 @@ def measure(q: Tensor, W: Tensor | None = None) -> dict[str, float | Array]:
     image = unit @ (w / size if size else w).T
     a, c = (unit * image).sum(axis=1), (image**2).sum(axis=1)
     D = c.mean()
-    out |= {"N_Psi": scale * size * math.sqrt(D), "N_Psi_se": scale * size * c.std() / (2 * math.sqrt(D * n)) if D else 0.0}
+    out |= {
+        "N_Psi": scale * size * math.sqrt(D),
+        "N_Psi_se": scale * size * c.std() / (2 * math.sqrt(D * n)) if D else 0.0,
+    }
     if D > 0:
         N_x = a.mean() / math.sqrt(B * D)
         influence = a / math.sqrt(B * D) - 0.5 * N_x * (b / B + c / D)
@@ -190,7 +193,12 @@ class Model(nn.Module):
                 def layer(a: int, b: int) -> list[nn.Module]:
                     return [nn.Linear(a, b, bias=False), nn.BatchNorm1d(b), nn.ReLU(inplace=True)]
 
-                projector = [*layer(inputs, h), *layer(h, h), nn.Linear(h, h, bias=False), nn.BatchNorm1d(h, affine=False)]
+                projector = [
+                    *layer(inputs, h),
+                    *layer(h, h),
+                    nn.Linear(h, h, bias=False),
+                    nn.BatchNorm1d(h, affine=False),
+                ]
                 encoder = nn.Sequential(*encoder[:-1], *projector)
                 self.head = nn.Sequential(*layer(h, max(h // 4, 1)), nn.Linear(max(h // 4, 1), h))
             self.encoder = encoder

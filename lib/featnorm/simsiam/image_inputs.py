@@ -29,7 +29,9 @@ class Images:
         for x, y in (("x_train", "y_train"), ("x_test", "y_test")):
             images, labels = getattr(self, x), getattr(self, y)
             if images.ndim != 4 or images.dtype != np.uint8 or images.shape[3] not in (1, 3) or not len(images):
-                raise ValueError(f"{x}: is {images.dtype} of shape {images.shape}, must be uint8 (n, rows, columns, 1 or 3)")
+                raise ValueError(
+                    f"{x}: is {images.dtype} of shape {images.shape}, must be uint8 (n, rows, columns, 1 or 3)"
+                )
             if labels.shape != images.shape[:1] or labels.dtype.kind not in "iu" or labels.min() < 0:
                 raise ValueError(f"{y}: must be {len(images)} whole numbers >= 0, one for each image")
 
@@ -43,7 +45,9 @@ def read_npz(path: Path | str) -> Images:
         with np.load(path, allow_pickle=False) as file:
             return Images(*(file[name] for name in ("x_train", "y_train", "x_test", "y_test")))
     except (OSError, KeyError, EOFError) as error:
-        raise ValueError(f"data = {str(path)!r}: must be a readable .npz of x_train, y_train, x_test, y_test ({error})") from error
+        raise ValueError(
+            f"data = {str(path)!r}: must be a readable .npz of x_train, y_train, x_test, y_test ({error})"
+        ) from error
 
 
 def digits(seed: int = 0) -> Images:
@@ -83,7 +87,10 @@ def augment(x: Tensor, generator: torch.Generator, flip: bool = True) -> Tensor:
     zero = torch.zeros_like(wide)
     theta = torch.cat([wide * mirror, zero, across, zero, tall, down], dim=3).view(n, 2, 3)
     view = functional.grid_sample(
-        x, functional.affine_grid(theta, list(x.shape), align_corners=False), padding_mode="reflection", align_corners=False
+        x,
+        functional.affine_grid(theta, list(x.shape), align_corners=False),
+        padding_mode="reflection",
+        align_corners=False,
     )
     jitter = uniform(0, 1) < 0.8
     view = torch.where(jitter, (view * uniform(0.6, 1.4)).clamp(0, 1), view)
