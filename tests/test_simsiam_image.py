@@ -104,7 +104,7 @@ def test_resumed_run_has_the_same_numbers(method: str, tmp_path) -> None:
     parts = train(config, data, tmp_path / "c")
     for name, value in whole.records.items():
         np.testing.assert_array_equal(value, parts.records[name], err_msg=name)
-    with pytest.raises(ValueError, match="another run .*rho: 0.0001 there, 0.5 here"):
+    with pytest.raises(ValueError, match=r"another run .*rho: 0\.0001 there, 0\.5 here"):
         train(replace(config, rho=0.5), data, tmp_path / "c")
 
 
@@ -145,7 +145,7 @@ def test_views_repeat() -> None:
 
 
 def test_bad_input_is_named(tmp_path, capsys) -> None:
-    with pytest.raises(ValueError, match="momentum = 1.0"):
+    with pytest.raises(ValueError, match=r"momentum = 1\.0"):
         ImageConfig(momentum=1.0)
     with pytest.raises(ValueError, match="batch = 100: must be at most 64"):
         train(replace(SMALL, batch=100), small_images())
