@@ -296,6 +296,14 @@ def check_l2_dynamics(found: Scraps, given: dict[str, Any]) -> None:
 # --- Images
 
 
+def check_digits(found: Scraps, given: dict[str, Any]) -> None:
+    """The decay time of two annealed epochs of eleven steps; shares and ranks lie in their ranges."""
+    rates = 0.05 * 128 / 256 * (1 + 0.5)
+    assert found.glued["decay time"] == pytest.approx(given["heavy"] * 11 * rates / 0.1, rel=1e-9)
+    for run in ("cosine, light decay", "cosine, heavy decay", "L2, heavy decay"):
+        assert 0 <= found.glued[f"kNN {run}"] <= 1 <= found.glued[f"rank {run}"] <= 32
+
+
 CASES: dict[str, Case] = {
     "intro": Case({"rho": 0.5, "sigma2": 0.5, "seed": 3}, ("rho", -1), check_intro),
     "model": Case({"h": 8, "d": 24, "sigma2": 2.0, "rho": 0.01, "seed": 5}, ("sigma2", 0), check_model),
@@ -334,6 +342,7 @@ CASES: dict[str, Case] = {
     ),
     # --- Training
     # --- Images
+    "digits": Case({"light": 0.001, "heavy": 0.1, "seed": 1}, ("heavy", -0.1), check_digits),
 }
 
 
