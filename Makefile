@@ -1,10 +1,10 @@
-# `make` lists the targets. From a bare machine (Python >= 3.11, a network for the first run): make book, make test.
+# `make` lists the targets. From a bare machine (Python >= 3.11.4, a network for the first run): make book, make test.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 # The first interpreter that runs, is new enough and can make a virtual environment; `make PYTHON=... book` overrides it.
 PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13; do \
-	"$$p" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo "$$p"; break; }; done)
+	"$$p" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11, 4))' >/dev/null 2>&1 && { echo "$$p"; break; }; done)
 
 VENV    := .venv
 BIN     := $(VENV)/bin
@@ -27,7 +27,7 @@ help:  ## list the targets
 	@sed -nE 's/^([a-z-]+):.*  ## (.*)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | column -t -s '|'
 
 $(STAMP): pyproject.toml constraints.txt
-	@test -n "$(PYTHON)" || { echo "No Python >= 3.11 with venv found: install one, or set PYTHON=/its/path" >&2; exit 1; }
+	@test -n "$(PYTHON)" || { echo "No Python >= 3.11.4 with venv found: install one, or set PYTHON=/its/path" >&2; exit 1; }
 	@# A virtual environment without a working pip is one whose making was interrupted: start it again.
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --progress-bar off -c constraints.txt -e '.[book,test,images,sweep]'
@@ -50,7 +50,8 @@ book: $(STAMP)  ## build the book into _build/html (FEATNORM_SCALE=smoke, book o
 # Tests ask for the smoke scale, whatever the book is built at.
 test: export FEATNORM_SCALE := smoke
 test: $(STAMP)  ## tests of the library, doctests of it and of README.md; needs no built book
-	$(BIN)/python -m pytest -q --doctest-modules --doctest-glob=README.md lib/featnorm README.md tests --ignore=tests/book
+	$(BIN)/python -m pytest -q -n auto --dist worksteal --doctest-modules --doctest-glob=README.md lib/featnorm README.md tests \
+		--ignore=tests/book
 
 check-book: $(STAMP)  ## tests of the built pages, in a browser, and of every chapter under papermill
 	@test -f _build/html/index.html || { echo "No book in _build/html: run make book first" >&2; exit 1; }
@@ -63,7 +64,7 @@ lint: $(STAMP)  ## ruff over the library, the tests and the book's extensions
 	$(BIN)/ruff check $(CODE)
 
 bench: $(STAMP)  ## timings beside the alternative, written into benchmarks/ (minutes)
-	for name in concentration equilibria moments subweibull; do $(BIN)/python benchmarks/$$name.py || exit; done
+	for name in augment concentration equilibria linear moments subweibull; do $(BIN)/python benchmarks/$$name.py || exit; done
 
 seeds: $(STAMP)  ## every check for ten seeds at smoke scale; writes benchmarks/seeds.md (minutes)
 	$(BIN)/python benchmarks/seeds.py

@@ -9,18 +9,20 @@ import torch
 from featnorm import setting
 from featnorm.cli import main
 from featnorm.simsiam import image_sweep
+from featnorm.simsiam.data import ImageData, load
 from featnorm.simsiam.encoders import convnet, resnet
-from featnorm.simsiam.image import ImageConfig, measure, train, write_checkpoint
-from featnorm.simsiam.image_inputs import Images, augment, digits, read_npz
+from featnorm.simsiam.image import ImageConfig, Model, measure, pixels, read_checkpoint, train, write_checkpoint
 from featnorm.simsiam.linear import symmetrised_loss
 from featnorm.simsiam.losses import METHODS, method_loss
 
-SMALL = ImageConfig(width=4, h=8, batch=16, epochs=2, flip=False, seed=3, knn_every=1)
+SMALL = ImageConfig(width=4, h=8, batch=16, epochs=2, flip=False, seed=3, knn_every=1, neighbours=20)
 
 
-def small_images() -> Images:
-    data = digits()
-    return Images(data.x_train[:64], data.y_train[:64], data.x_test[:32], data.y_test[:32])
+def small_images() -> ImageData:
+    data = load("digits")
+    return replace(
+        data, x_train=data.x_train[:64], y_train=data.y_train[:64], x_test=data.x_test[:32], y_test=data.y_test[:32]
+    )
 
 
 @pytest.mark.parametrize(("stem", "classes", "known"), [("cifar", 10, 11_173_962), ("imagenet", 1000, 11_689_512)])
@@ -60,25 +62,34 @@ def test_measure_is_the_linear_models_on_isotropic_input() -> None:
     rng = np.random.default_rng(0)
     W, Phi = rng.normal(size=(4, 4)), rng.normal(size=(4, 6))
     x = np.linalg.qr(rng.normal(size=(50, 6)))[0] * np.sqrt(50)  # its second moments are exactly the identity
-    out = measure(torch.from_numpy(x @ Phi.T), torch.from_numpy(W))
     norms = setting.norms(W, Phi)
-    np.testing.assert_allclose(
-        [out["N_Phi"], out["N_Psi"], out["N_x"]], [norms.N_Phi, norms.N_Psi, norms.N_x], rtol=1e-12
-    )
+    for last in (None, Phi):
+        out = measure(x @ Phi.T, x @ Phi.T, W, last)
+        np.testing.assert_allclose(
+            [out["N_Phi"], out["N_Psi"], out["N_x"]], [norms.N_Phi, norms.N_Psi, norms.N_x], rtol=1e-12
+        )
+        assert out["commutator"] == pytest.approx(setting.commutator(Phi @ Phi.T, W), rel=1e-12)
+        assert out["norm_W"] == pytest.approx(np.linalg.norm(W), rel=1e-14)
 
 
-def test_standard_errors_are_those_of_many_samples() -> None:
-    rng = np.random.default_rng(1)
-    W, n, repeats = torch.from_numpy(rng.normal(size=(3, 3))), 400, 400
-    runs = [measure(torch.from_numpy(rng.normal(size=(n, 3))), W) for _ in range(repeats)]
-    for name in ("N_Phi", "N_Psi", "N_x"):
-        ratio = np.mean([r[f"{name}_se"] for r in runs]) / np.std([r[name] for r in runs])
-        assert abs(ratio - 1) < 5 / np.sqrt(2 * repeats)  # five standard errors of a standard deviation
+def test_what_contains_W_is_nan_without_it_and_the_rest_is_the_same() -> None:
+    q, v = np.random.default_rng(0).normal(size=(2, 30, 4))
+    v = v + 2 * q
+    with_W, without = measure(q, v, np.eye(4)), measure(q, v)
+    assert set(with_W) == set(without)
+    for name, value in without.items():
+        assert np.isnan(value).all() or np.array_equal(value, with_W[name])
 
 
-def test_collapsed_features_are_seen() -> None:
-    assert measure(torch.ones(9, 4))["feature_std"] == 0.0
-    assert np.isnan(measure(torch.zeros(9, 4), torch.eye(4))["N_x"])
+def test_record_is_in_the_unit_of_the_last_layer() -> None:
+    run = train(replace(SMALL, rho=0.0), small_images(), max_steps=1)
+    start = Model(SMALL, 1).encoder[-1].weight
+    assert run.records["N_Phi"][0] == pytest.approx(start.norm().item(), rel=1e-6)  # single precision
+
+
+def test_pixels_are_normalised() -> None:
+    train_pixels, _ = pixels(load("digits"))
+    assert abs(train_pixels.mean()) < 1e-4 and abs(train_pixels.std() - 1) < 1e-4  # sums of 1e5 numbers of 6e-8
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -89,7 +100,7 @@ def test_each_method_trains_two_steps(method: str) -> None:
 
 def test_options_for_the_gpu_run_on_the_cpu() -> None:
     config = replace(
-        image_sweep.experiments("gpu")["main"], device="cpu", width=4, h=8, batch=8, deterministic=True, compiled=False
+        image_sweep.experiments("gpu")["main"], device="cpu", width=4, h=8, batch=8, neighbours=20, deterministic=True
     )
     run = train(config, small_images(), max_steps=2)
     assert run is not None and run.steps == 2 and not run.failed
@@ -108,11 +119,19 @@ def test_resumed_run_has_the_same_numbers(method: str, tmp_path) -> None:
         train(replace(config, rho=0.5), data, tmp_path / "c")
 
 
-def test_checkpoint_is_split(tmp_path) -> None:
-    big = np.zeros(2_500_000, dtype=np.float32)
-    write_checkpoint(tmp_path / "c", {"a": big, "b": big}, {})
-    sizes = [f.stat().st_size for f in (tmp_path / "c").glob("*.npz")]
-    assert len(sizes) == 2 and max(sizes) <= 16_000_000
+def test_checkpoint_is_split_and_a_damaged_one_refused(tmp_path) -> None:
+    big, folder = np.zeros(2_500_000, dtype=np.float32), tmp_path / "c"
+    write_checkpoint(folder, {"model.a": big, "model.b": big}, {"identity": {}})
+    first, second = sorted(folder.glob("*.npz"))
+    assert max(first.stat().st_size, second.stat().st_size) <= 16_000_000
+    assert sorted(read_checkpoint(folder, {})[0]) == ["model.a", "model.b"]
+    whole = second.read_bytes()
+    second.write_bytes(whole[:-1000])
+    with pytest.raises(ValueError, match="is damaged"):
+        read_checkpoint(folder, {})
+    second.unlink()
+    with pytest.raises(ValueError, match="it has 1 parts of 2"):
+        read_checkpoint(folder, {})
 
 
 def test_sweep_is_balanced_resumable_and_refuses_other_results(tmp_path, capsys) -> None:
@@ -138,12 +157,6 @@ def test_decay_times_span_what_the_figure_needs() -> None:
         assert min(positive) < 0.02 and max(positive) >= 10 and 0.0 in times
 
 
-def test_views_repeat() -> None:
-    x = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-    a, b = (augment(x, torch.Generator().manual_seed(5)) for _ in range(2))
-    assert torch.equal(a, b) and a.shape == x.shape and 0 <= a.min() and a.max() <= 1
-
-
 def test_bad_input_is_named(tmp_path, capsys) -> None:
     with pytest.raises(ValueError, match=r"momentum = 1\.0"):
         ImageConfig(momentum=1.0)
@@ -152,8 +165,40 @@ def test_bad_input_is_named(tmp_path, capsys) -> None:
     if not torch.cuda.is_available():
         with pytest.raises(ValueError, match="device = 'cuda': is not available"):
             train(replace(SMALL, device="cuda"), small_images())
-    np.savez(tmp_path / "p.npz", x_train=np.array([{}], dtype=object))
-    with pytest.raises(ValueError, match="pickle"):
-        read_npz(tmp_path / "p.npz")
-    assert main(["image", "--size", "cpu"]) == 2
-    assert "--folder" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="neighbours = 200: must be at most 64"):
+        train(replace(SMALL, neighbours=200), small_images())
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["--size", "cpu"], "--folder: must be given"),
+        (["--set", "roh=1"], "--set roh=1: must be NAME=JSON"),
+        (["--set", "loss=l2"], "the value is no JSON"),
+        (["--data", "no-such-file.npz"], "no-such-file.npz"),
+        (["--size", "cpu", "--only", "x", "--folder", "x"], "--only x: no run begins so"),
+        (["--threads", "0"], "--threads = 0"),
+    ],
+)
+def test_bad_arguments_end_with_one_line(argv, words, capsys, monkeypatch, tmp_path) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["image", *argv]) == 2
+    shown = capsys.readouterr()
+    assert words in shown.err and shown.out == "" and not list(tmp_path.iterdir())
+
+
+def test_a_failed_download_ends_with_one_line(capsys, monkeypatch) -> None:
+    def fails(*_):
+        raise ConnectionError("the download failed")
+
+    monkeypatch.setattr("featnorm.simsiam.data.load", fails)
+    assert main(["image", "--images", "cifar10"]) == 2
+    assert "the download failed" in capsys.readouterr().err
+
+
+def test_the_command_trains_once_and_lists(capsys, tmp_path) -> None:
+    small = ["--set", "width=4", "--set", "h=8", "--set", "epochs=1"]
+    assert main(["image", *small]) == 0
+    assert capsys.readouterr().out.split()[0] == "step"
+    assert main(["image", "--size", "digits", "--only", "main", "--folder", str(tmp_path), "--list"]) == 0
+    assert capsys.readouterr().out.split() == ["main"]

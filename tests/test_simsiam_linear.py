@@ -1,16 +1,19 @@
 """`featnorm.simsiam.linear`: losses against the reference, exact laws of SGD, and what a run records."""
 
+import errno
 import itertools
 import math
+import os
+import signal
 import subprocess
 import sys
-from dataclasses import FrozenInstanceError, replace
+from dataclasses import FrozenInstanceError, fields, replace
 
 import numpy as np
 import pytest
 import torch
 
-from featnorm import setting
+from featnorm import _files, setting
 from featnorm.setting import Setting, initialize, views
 from featnorm.simsiam import linear
 from featnorm.simsiam.linear import LinearConfig, gradients, learning_rate, symmetrised_loss, train
@@ -339,6 +342,10 @@ def test_rate_and_momentum_act_as_in_sgd():
         ({"loss": "hinge"}, "loss = 'hinge': must be one of cosine, l2"),
         ({"seed": -1}, "seed = -1: must be a whole number >= 0"),
         ({"dtype": "float16"}, "dtype = 'float16': must be one of float64, float32"),
+        ({"symmetrised": 1}, "symmetrised = 1: must be True or False"),
+        ({"fixed_head_lr": "no"}, "fixed_head_lr = 'no': must be True or False"),
+        ({"samples": 0}, "samples = 0: must be a whole number >= 1"),
+        ({"samples": 31}, "samples = 31: must be at least batch = 32"),
         ({"device": "abacus"}, "device = 'abacus': must be the name of a PyTorch device"),
     ],
 )
@@ -380,3 +387,245 @@ def test_divergence_names_the_step():
 def test_the_package_itself_is_light():
     code = "import sys, featnorm.simsiam; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# The rest of the recipe -----------------------------------------------------------------------------------------------
+
+
+def first_step(config):
+    """The gradients of the first step, from the weights before and after it."""
+    config = replace(config, momentum=0.0, rho=0.0, epochs=1, steps_per_epoch=1)
+    start = initialize(config.setting, np.random.default_rng(np.random.SeedSequence(config.seed).spawn(2)[0]))
+    run = train(config)
+    return start, [(A - B) / learning_rate(config, 0) for A, B in zip(start, (run.W, run.Phi))]
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_the_one_sided_loss_is_half_of_the_story(loss):
+    """The views of a step are drawn as anchor, noise, noise; with them the gradient is that of one order alone."""
+    config = replace(SMALL, loss=loss, symmetrised=False)
+    (W, Phi), found = first_step(config)
+    stream = torch.Generator().manual_seed(
+        int(np.random.SeedSequence(config.seed).spawn(2)[1].generate_state(1, np.uint64)[0])
+    )
+    x0, e, e1 = (torch.randn(config.batch, config.d, generator=stream, dtype=torch.float64).numpy() for _ in range(3))
+    wanted = gradients(W, Phi, x0 + e, x0 + e1, loss)
+    other = gradients(W, Phi, x0 + e, x0 + e1, loss, symmetrised=True)
+    for got, one, both in zip(found, wanted, other):
+        np.testing.assert_allclose(got, one, atol=ROUNDING)
+        assert np.abs(got - both).max() > 1e6 * ROUNDING
+    for got, both in zip(first_step(replace(config, symmetrised=True))[1], other):
+        np.testing.assert_allclose(got, both, atol=ROUNDING)
+
+
+def test_a_finite_data_set_is_seen_once_a_pass():
+    """Each pass holds every anchor once but for an incomplete last batch, in another order each time."""
+    config = replace(SMALL, samples=100, h=2, d=3)
+    how = {"dtype": torch.float64, "device": "cpu"}
+    batch = linear._anchors(config, lambda: pytest.fail("new anchors"), how)
+    passes = [torch.cat([batch(step) for step in range(3 * turn, 3 * turn + 3)]).numpy() for turn in range(3)]
+    for rows in passes:
+        assert len(np.unique(rows, axis=0)) == 96
+    everything = np.unique(np.concatenate(passes), axis=0)
+    assert len(everything) <= 100 and np.abs(passes[0] - passes[1]).max() > 0
+    np.testing.assert_array_equal(batch(4), passes[1][32:64])  # a step needs no earlier one
+    other = linear._anchors(replace(config, seed=4), lambda: None, how)
+    assert not set(other(0)[:, 0].tolist()) & set(everything[:, 0])
+
+
+def test_views_of_a_finite_data_set_are_new_every_time():
+    """With one anchor, its law is that of its views: the losses of two passes differ."""
+    run = train(replace(SMALL, batch=1, samples=1, record_every=1, lr=1e-300))
+    assert len(set(run.loss)) == len(run.loss)
+
+
+def test_a_large_data_set_is_as_good_as_new_data():
+    """The losses at the start, over seeds: the same mean within five standard errors, but other numbers."""
+    W, Phi = initialize(SMALL.setting, np.random.default_rng(0))
+    short = replace(SMALL, epochs=1, steps_per_epoch=1)
+    new, kept = (
+        np.array([train(replace(short, seed=s, samples=n), start=(W, Phi)).loss[0] for s in range(60)])
+        for n in (None, 1000)
+    )
+    assert not set(new) & set(kept)
+    assert abs(new.mean() - kept.mean()) < 5 * np.hypot(new.std(ddof=1), kept.std(ddof=1)) / math.sqrt(60)
+
+
+def test_the_rate_of_the_head_may_stay():
+    """With a gradient of nothing but decay, the weights are a product of (1 - rate rho), each with its own rates."""
+    config = replace(SMALL, momentum=0.0, fixed_head_lr=True, rho=0.5)
+    W, Phi = (1e9 * A for A in initialize(config.setting, np.random.default_rng(0)))  # gradients of size 1e-9
+    run = train(config, start=(W, Phi))
+    rates = np.repeat([learning_rate(config, epoch) for epoch in range(config.epochs)], config.steps_per_epoch)
+    np.testing.assert_allclose(run.Phi, np.prod(1 - rates * config.rho) * Phi, rtol=1e-9)
+    np.testing.assert_allclose(run.W, (1 - rates[0] * config.rho) ** config.steps * W, rtol=1e-9)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_momentum_time_is_the_time_of_pure_decay(momentum):
+    """||Phi|| = e^{-rho t} at every record, at a rate where the plain time is far off; annealed."""
+    config = replace(SMALL, momentum=momentum, rho=0.02, lr=0.8, epochs=6, record_every=1)
+    W, Phi = (1e9 * A for A in initialize(config.setting, np.random.default_rng(0)))  # gradients of size 1e-9
+    run, exact = train(config, start=(W, Phi)), linear.momentum_time(config)
+    left = -np.log(run.N_Phi / run.N_Phi[0]) / config.rho
+    np.testing.assert_allclose(exact, left, atol=1e-7)
+    assert np.abs(run.time - left)[-1] > (0.1 if momentum else 1e-4)
+
+
+def test_momentum_time_has_limits():
+    """The plain time for small steps; without decay, the movement under a constant force; NaN beyond zero."""
+    gaps = []
+    for steps in (1000, 2000, 4000):
+        config = replace(SMALL, rho=0.2, epochs=1, steps_per_epoch=steps, lr=8 * 2.0 / steps)
+        time = np.arange(steps + 1) * learning_rate(config, 0) / (1 - config.momentum)
+        gaps.append(np.abs(linear.momentum_time(config) - time).max())
+    assert np.all(np.abs(np.log2(np.array(gaps[:-1]) / gaps[1:]) - 1) < 0.5)  # nearer to 1 than halfway to 0 or 2
+    tiny = linear.momentum_time(replace(SMALL, rho=1e-12))
+    np.testing.assert_allclose(tiny, linear.momentum_time(replace(SMALL, rho=0.0)), rtol=1e-9)
+    over = linear.momentum_time(replace(SMALL, rho=10.0, lr=1.0))
+    assert np.isnan(over[-1]) and np.isfinite(over[0])
+
+
+# Stopping and going on ------------------------------------------------------------------------------------------------
+
+FULL = replace(SMALL, samples=70)
+VARIANTS = [
+    SMALL,
+    FULL,
+    replace(SMALL, momentum=0.0, loss="l2", lr=0.05),
+    replace(SMALL, dtype="float32", symmetrised=False),
+]
+
+
+def same(one, other):
+    for field in fields(one):
+        mine, yours = getattr(one, field.name), getattr(other, field.name)
+        if field.name == "config":
+            assert mine == yours
+        else:
+            np.testing.assert_array_equal(mine, yours, err_msg=field.name)
+            assert mine.dtype == yours.dtype
+
+
+def stop_after(monkeypatch, calls, how):
+    """Something happens in the middle of the step after so many."""
+    seen, rate = itertools.count(), linear.learning_rate
+
+    def patched(config, epoch):
+        if next(seen) == calls:
+            how()
+        return rate(config, epoch)
+
+    monkeypatch.setattr(linear, "learning_rate", patched)
+
+
+@pytest.mark.parametrize("config", VARIANTS)
+@pytest.mark.parametrize("calls", [0, 7])
+def test_ctrl_c_and_on_again(config, calls, tmp_path, monkeypatch):
+    file = tmp_path / "checkpoint"
+    with monkeypatch.context() as patch:
+        stop_after(patch, calls, lambda: signal.raise_signal(signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            train(config, checkpoint=file)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert (
+        int(_files.unpacked(_files.unsealed(file.read_bytes()))["step"]) == calls + 1
+    )  # the step under way was finished
+    same(train(config, checkpoint=file), train(config))
+    same(train(config, checkpoint=file), train(config))  # a finished run comes from its checkpoint
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
+
+
+def test_many_interruptions_change_nothing(tmp_path, monkeypatch):
+    start = initialize(FULL.setting, np.random.default_rng(5))
+    for calls in (3, 1, 6):
+        with monkeypatch.context() as patch:
+            stop_after(patch, calls, lambda: signal.raise_signal(signal.SIGINT))
+            with pytest.raises(KeyboardInterrupt):
+                train(FULL, start=start, checkpoint=tmp_path / "c")
+    same(train(FULL, start=start, checkpoint=tmp_path / "c"), train(FULL, start=start))
+
+
+def test_a_killed_run_goes_on(tmp_path):
+    """SIGKILL in the middle of a step, in a process of its own."""
+    code = (
+        "import os, signal, sys; from featnorm.simsiam import linear\n"
+        "rate, n = linear.learning_rate, iter(range(99))\n"
+        "def patched(config, epoch):\n"
+        "    if next(n) == 11: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return rate(config, epoch)\n"
+        "linear.learning_rate = patched; from featnorm.simsiam.linear import LinearConfig\n"
+        f"linear.train({FULL!r}, checkpoint=sys.argv[1], every=0.0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "c")], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert int(_files.unpacked((tmp_path / "c").read_bytes())["step"]) == 11
+    same(train(FULL, checkpoint=tmp_path / "c"), train(FULL))
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    """Half a run: the checkpoint was written before its ninth step."""
+    file = tmp_path / "checkpoint"
+    with pytest.MonkeyPatch.context() as patch:
+        stop_after(patch, 8, lambda: signal.raise_signal(signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            train(SMALL, checkpoint=file)
+    return file
+
+
+def test_a_checkpoint_of_another_run_is_refused_and_kept(checkpoint):
+    before = checkpoint.read_bytes()
+    with pytest.raises(ValueError, match=r"has rho = 0\.1 and not 0\.2; dtype = 'float64' and not 'float32'$"):
+        train(replace(SMALL, rho=0.2, dtype="float32"), checkpoint=checkpoint)
+    with pytest.raises(ValueError, match="belongs to a run from another start"):
+        train(SMALL, start=initialize(SMALL.setting, np.random.default_rng(9)), checkpoint=checkpoint)
+    assert checkpoint.read_bytes() == before
+
+
+def test_a_damaged_checkpoint_is_refused_and_kept(checkpoint):
+    whole = checkpoint.read_bytes()
+    bad = [
+        b"",
+        b"no zip",
+        whole[:-10],
+        whole[: len(whole) // 2],
+        whole + b"x",
+        _files.sealed(_files.packed({"x": [1]})),
+    ]
+    bad += [whole[:i] + bytes([whole[i] ^ 4]) + whole[i + 1 :] for i in range(0, len(whole), 97)]
+    for data in bad:
+        checkpoint.write_bytes(data)
+        with pytest.raises(ValueError, match=r"checkpoint: is damaged or no checkpoint .*move it away"):
+            train(SMALL, checkpoint=checkpoint)
+        assert checkpoint.read_bytes() == data
+
+
+def test_a_full_disk_keeps_the_old_checkpoint(checkpoint, monkeypatch):
+    before = checkpoint.read_bytes()
+
+    def full(handle):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            train(SMALL, checkpoint=checkpoint, every=0.0)
+    assert checkpoint.read_bytes() == before and len(list(checkpoint.parent.iterdir())) == 1
+    same(train(SMALL, checkpoint=checkpoint), train(SMALL))
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    with pytest.raises(FileNotFoundError, match="there is no such folder"):
+        train(SMALL, checkpoint=tmp_path / "no" / "checkpoint")
+
+
+def test_a_run_comes_back_as_it_was_saved(tmp_path):
+    run = train(FULL)
+    linear.save(run, tmp_path / "run.npz")
+    same(linear.load(tmp_path / "run.npz"), run)
+    (tmp_path / "run.npz").write_bytes(b"no run")
+    with pytest.raises(ValueError, match=r"run\.npz: is damaged or no run"):
+        linear.load(tmp_path / "run.npz")
+    with pytest.raises(FileNotFoundError):
+        linear.load(tmp_path / "none.npz")

@@ -1,8 +1,9 @@
-"""The command ``featnorm`` (or ``python -m featnorm``): list claims, run their checks, make or verify archived runs."""
+"""The command ``featnorm`` (or ``python -m featnorm``): claims and their checks, archived runs, training, sweeps."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import sys
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 from featnorm import claims, results, surveys
 from featnorm._validate import natural
 from featnorm.scale import Scale, current
+from featnorm.simsiam.runs import largest_asymmetries, linear_runs
 
 _EXAMPLES = """examples:
   featnorm claims                        every claim: id, name, whether it is checked
@@ -21,7 +23,17 @@ _EXAMPLES = """examples:
   featnorm archive terminal-state-h12    make an archived run again (minutes), in book/results/
   featnorm results                       list archived runs, and which are stale: their code has changed since
   featnorm results verify NAME           replay the first part of an archived run; if it agrees, it is stale no more
+  featnorm linear --rho 0.02 --out a.npz   train linear SimSiam; see featnorm linear --help
+  featnorm sweep --help                  many runs, here or on a cluster
 """
+
+#: Commands with a module of their own in `featnorm.commands`, and what the list of commands says about each. A new
+#: family of commands is a line here and a module there.
+FAMILIES = {
+    "linear": "train linear SimSiam once (Section 5.4)",
+    "sweep": "train it many times, here or on a cluster",
+    "image": "train SimSiam on images (Appendix D.2)",
+}
 
 _ARCHIVE_EXAMPLES = """example:
   featnorm archive terminal-state-h12    minutes; replaces book/results/terminal-state-h12 at the end, not before
@@ -33,7 +45,7 @@ _RESULTS_EXAMPLES = """examples:
 """
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(command: str = "") -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="featnorm", description=__doc__, epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -56,7 +68,6 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     run.add_argument("name", choices=list(ARCHIVES), metavar="NAME", help=f"one of {', '.join(ARCHIVES)}")
-    commands.add_parser("image", help="train SimSiam on images (featnorm image --help)", add_help=False)
     archived = commands.add_parser(
         "results",
         help="list archived runs, or verify one",
@@ -72,29 +83,71 @@ def _parser() -> argparse.ArgumentParser:
     )
     again.add_argument("name", choices=list(ARCHIVES), metavar="NAME", help=f"one of {', '.join(ARCHIVES)}")
     again.add_argument("--first", type=int, default=5, metavar="N", help="how many entries to replay (default 5)")
+    for name, words in FAMILIES.items():
+        family = commands.add_parser(name, help=words, formatter_class=argparse.RawDescriptionHelpFormatter)
+        if name == command:  # the others are not loaded
+            module = importlib.import_module(f"featnorm.commands.{name}")
+            family.description, family.epilog = words, module.EXAMPLES
+            module.add_options(family)
+            family.set_defaults(run=module.run)
     return parser
 
 
 #: Archived runs by name.
-ARCHIVES = {
-    f"terminal-state-h{h}": results.Recipe(
-        surveys.terminal_states,
-        {"h": h, "starts": 200, "seed": 0},
-        part="starts",
-        tolerance=1e-5,
-        source="integrator tolerance 1e-8 per step, times 1e3 for the steps",
-    )
-    for h in (12, 24, 48)
-} | {
-    f"assumption-4-ends-h{h}": results.Recipe(
-        surveys.assumption_4_ends,
-        {"h": h, "starts": starts, "trained": trained, "seed": seed},
-        part="starts",
-        tolerance=1e-4,
-        source="integrator tolerance 1e-7 per step, times 1e3 for the steps",
-    )
-    for h, starts, trained, seed in ((16, 20, 3, 0), (12, 30, 0, 1))
-}
+ARCHIVES = (
+    {
+        f"terminal-state-h{h}": results.Recipe(
+            surveys.terminal_states,
+            {"h": h, "starts": 200, "seed": 0},
+            part="starts",
+            tolerance=1e-5,
+            source="integrator tolerance 1e-8 per step, times 1e3 for the steps",
+        )
+        for h in (12, 24, 48)
+    }
+    | {
+        f"assumption-4-ends-h{h}": results.Recipe(
+            surveys.assumption_4_ends,
+            {"h": h, "starts": starts, "trained": trained, "seed": seed},
+            part="starts",
+            tolerance=1e-4,
+            source="integrator tolerance 1e-7 per step, times 1e3 for the steps",
+        )
+        for h, starts, trained, seed in ((16, 20, 3, 0), (12, 30, 0, 1))
+    }
+    | {
+        f"linear-{name}": results.Recipe(
+            linear_runs,
+            {"h": 64, "d": 512, "epochs": 100, "runs": 32, "seed": 0, **config},
+            part="runs",
+            tolerance=1e-2,
+            source="single precision, 6e-8 a step, times 2e3 steps, times 1e2 for the growth of differences",
+        )
+        for name, config in {
+            "batch-512": {"sigma2": 1.0, "rho": 0.02, "lr": 0.05, "batch": 512, "steps_per_epoch": 20},
+            "batch-2048": {"sigma2": 1.0, "rho": 0.02, "lr": 0.05, "batch": 2048, "steps_per_epoch": 5, "runs": 5},
+            "strong-noise": {"sigma2": 16.0, "rho": 0.1, "lr": 0.4, "batch": 64, "steps_per_epoch": 20},
+            "long-annealing": {
+                "d": 128,
+                "runs": 6,
+                "sigma2": 1.0,
+                "rho": 0.02,
+                "lr": 32.0,
+                "batch": 8,
+                "steps_per_epoch": 90,
+            },
+        }.items()
+    }
+    | {
+        "asymmetry-by-size": results.Recipe(
+            largest_asymmetries,
+            {"runs": 24, "seed": 0, "h": 8, "ratios": [2, 4, 8, 16, 32, 64], "batches": [4, 1024], "steps": 400},
+            part="runs",
+            tolerance=1e-2,
+            source="single precision, 6e-8 a step, times 4e2 steps, times 1e2 for the growth of differences",
+        )
+    }
+)
 
 
 def archive(name: str) -> None:
@@ -128,8 +181,9 @@ def verify(name: str, first: int) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns an exit status.
 
-    0; 1 if a check decided nothing or failed, or a replay differs; 2 for bad arguments; 130 for Ctrl-C, which leaves
-    every archive as it was; 141 for a closed pipe.
+    0; 1 if a check decided nothing or failed, a replay differs or a training run diverged; 2 for bad arguments or
+    files; 130 for Ctrl-C, which leaves every archive as it was and keeps what a training run or sweep has done; 141 for
+    a closed pipe.
 
     >>> main(["claims", "eq-7", "--scale", "smoke"])
     eq-7: holds (statistic 0, threshold 0; 6 of 6 wrong variants rejected)
@@ -149,12 +203,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: Sequence[str] | None) -> int:
-    words = list(sys.argv[1:] if argv is None else argv)
-    if words[:1] == ["image"]:  # it has a parser of its own, and starts PyTorch
-        from featnorm.simsiam import image_sweep
-
-        return image_sweep.main(words[1:])
-    args = _parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    args = _parser(next(iter(words), "")).parse_args(words)
+    if args.command in FAMILIES:
+        try:
+            return int(args.run(args))
+        except BrokenPipeError:
+            raise
+        except (ValueError, OSError) as error:
+            print(f"featnorm: {error}", file=sys.stderr)
+            return 2
+        except FloatingPointError as error:
+            print(f"featnorm: {error}", file=sys.stderr)
+            return 1
     try:
         if args.command == "archive":
             archive(args.name)

@@ -9,14 +9,12 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.util
-import io
 import json
 import os
 import platform
 import re
 import shutil
 import tempfile
-import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,6 +28,7 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike, NDArray
 
+from featnorm._files import packed, unpacked
 from featnorm._validate import natural, nonnegative, positive_int
 from featnorm.provenance import commit, machine
 
@@ -64,20 +63,6 @@ def _manifest_hash(manifest: Mapping[str, Any]) -> str:
 
 def _manifest_text(manifest: Mapping[str, Any]) -> str:
     return json.dumps({**manifest, "manifest_sha256": _manifest_hash(manifest)}, indent=2) + "\n"
-
-
-def _npz(arrays: Mapping[str, ArrayLike]) -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as file:  # np.savez cannot store an array named `file`
-        for name, value in arrays.items():
-            array = np.asarray(value)
-            if not isinstance(name, str) or not (name.isascii() and name.isidentifier()):
-                raise ValueError(f"arrays: {name!r} must be a Python name")
-            if array.dtype.kind not in "biufcSUmM" or isinstance(value, np.ma.MaskedArray):
-                raise ValueError(f"arrays: {name} has type {array.dtype}; only numbers, text and dates, without a mask")
-            with file.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, array, allow_pickle=False)
-    return out.getvalue()
 
 
 def _imports(tree: ast.Module, module: str, is_package: bool) -> Iterator[str]:
@@ -178,7 +163,7 @@ def save(
     >>> run.arrays["x"], run.manifest["config"], run.stale
     (array([1., 2.]), {'h': 2}, False)
     """
-    folder, data, now = _folder(name, root), _npz(arrays), closure_hash(made_by)
+    folder, data, now = _folder(name, root), packed(arrays), closure_hash(made_by)
     closure = now if closure is None else closure
     if not all(isinstance(words, str) and words.strip() for words in (command, device, closure)):
         raise ValueError(f"command = {command!r}, device = {device!r}, closure = {closure!r}: must be words")
@@ -243,17 +228,13 @@ def load(name: str, root: Path | str | None = None) -> Archive:
             raise ValueError("was edited: the SHA-256 of its content differs from manifest_sha256")
         if manifest["name"] != name:
             raise ValueError(f"belongs to the archive {manifest['name']!r}")
-    arrays = {}
     with _reading(f"{name}/arrays.npz"):
         data = (folder / "arrays.npz").read_bytes()
         if hashlib.sha256(data).hexdigest() != manifest["arrays_sha256"]:
             raise ValueError("its SHA-256 differs from arrays_sha256 in the manifest")
-        with zipfile.ZipFile(io.BytesIO(data)) as file:
-            for member in file.namelist():
-                with file.open(member) as stream:
-                    array = np.lib.format.read_array(stream, allow_pickle=False)
-                array.setflags(write=False)
-                arrays[member.removesuffix(".npy")] = array
+        arrays = unpacked(data)
+    for array in arrays.values():
+        array.setflags(write=False)
     try:
         stale = closure_hash(manifest["made_by"]) != manifest["closure_sha256"]
     except (ValueError, SyntaxError):

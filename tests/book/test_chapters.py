@@ -118,7 +118,7 @@ def check_survivors(found: Scraps, given: dict[str, Any]) -> None:
     assert found.glued["rule wide"] < found.glued["spectrum wide"]
 
 
-def check_first_run(found: Scraps, given: dict[str, Any]) -> None:
+def check_linear_experiment(found: Scraps, given: dict[str, Any]) -> None:
     """The norm law at the end of a run of this length, and regimes that follow from the glued ratio."""
     # 3 steps an epoch at smoke scale; momentum 0.9 multiplies time by ten; the annealed rates have mean (E + 1) / 2E.
     base, E = given["lr"] * given["batch"] / 256, given["epochs"]
@@ -335,10 +335,10 @@ CASES: dict[str, Case] = {
     # Where the flow goes
     "survivors": Case({"h": 10, "rho": 0.05, "seed": 3}, ("h", 2.5), check_survivors),
     "relatives": Case({"h": 5, "sigma2": 0.5, "weak": 0.1, "strong": 0.4, "seed": 3}, ("beta", 0), check_relatives),
-    "first_run": Case(
+    "linear_experiment": Case(
         {"rho": 0.05, "h": 12, "d": 40, "lr": 0.05, "batch": 128, "epochs": 30, "seed": 1},
         ("rho", -0.1),
-        check_first_run,
+        check_linear_experiment,
     ),
     # --- Training
     # --- Images

@@ -39,6 +39,11 @@ WIDE = """() => {
     .map(e => e.outerHTML.slice(0, 160));
   return [`the page is ${page.scrollWidth} pixels wide, the screen ${width}`, ...out.slice(0, 5)];
 }"""
+# Formulas that begin left of their box, where no one can scroll to. MathJax leaves a wide formula its width.
+CUT = """() => [...document.querySelectorAll('div.math')].filter(box => {
+  const formula = box.querySelector('mjx-container') || box.firstElementChild;
+  return formula && formula.getBoundingClientRect().left < box.getBoundingClientRect().left - 1;
+}).map(box => box.innerText.replace(/\\s+/g, ' ').slice(0, 60))"""
 # Pictures a screen reader could not name. What is hidden from it is decoration; MathJax adds MathML to its formulas.
 UNNAMED = """() => {
   const named = e => (e.getAttribute('alt') || e.getAttribute('aria-label') || '').trim()
@@ -67,6 +72,7 @@ def visit(browser, path: Path, size: dict[str, int]) -> SimpleNamespace:
             math=math,
             raw=page.evaluate(RAW_TEX),
             wide=page.evaluate(WIDE),
+            cut=page.evaluate(CUT),
             unnamed=page.evaluate(UNNAMED),
             errors=errors,
             asked=asked,
@@ -87,6 +93,7 @@ def problems(view: SimpleNamespace) -> dict[str, object]:
         "raw TeX in the text": view.raw,
         "pictures without alt text or aria-label": view.unnamed,
         "sideways scroll": view.wide,
+        "formulas cut off at the left": view.cut,
     }
     return {kind: what for kind, what in found.items() if what}
 
@@ -106,7 +113,9 @@ def test_index_leads_to_the_first_page(html: Path):
 
 
 BAD = """<!doctype html><html><head><title>x</title><link rel="stylesheet" href="none.css"></head><body>
-<p>Raw \\(x\\) and $$y$$.</p><div style="width: 900px">wide</div><img src="data:,"><span class="math">z</span>
+<p>Raw \\(x\\) and $$y$$.</p><div style="width: 900px">wide</div>
+<div class="math" style="display: flex; justify-content: center; width: 9px"><i style="min-width: 99px">y</i></div>
+<img src="data:,"><span class="math">z</span>
 <script>console.error("broken"); fetch("https://example.org/").catch(() => 0);</script></body></html>"""
 
 
@@ -121,4 +130,5 @@ def test_a_bad_page_is_caught(browser, tmp_path):
         "raw TeX in the text",
         "pictures without alt text or aria-label",
         "sideways scroll",
+        "formulas cut off at the left",
     }

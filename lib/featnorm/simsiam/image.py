@@ -11,6 +11,7 @@ import json
 import math
 import os
 import shutil
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,10 +21,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from featnorm import setting as reference
+from featnorm import _files
 from featnorm._validate import Array, natural, nonnegative, one_of, positive, positive_int
+from featnorm.simsiam import metrics, probe
+from featnorm.simsiam.augment import Augmentation, augment, normalise, statistics
+from featnorm.simsiam.data import ImageData
 from featnorm.simsiam.encoders import convnet, predictor, resnet
-from featnorm.simsiam.image_inputs import Images, augment, knn_accuracy, prepare
 from featnorm.simsiam.losses import LOSSES, METHODS, direct_predictor, method_loss
 
 PART_BYTES = 15_000_000  # of one checkpoint file
@@ -38,7 +41,8 @@ class ImageConfig:
     method, loss: see `featnorm.simsiam.losses`. rho: weight decay, >= 0. lr: for a batch of 256, > 0.
     momentum: of SGD, from 0 to below 1. batch, epochs: >= 1; the last images of an epoch that fill no batch are left.
     target: the share of itself that the momentum encoder (``byol``) and the moments (``directpred``) keep in a step.
-    flip: mirror views. seed: weights, order and views. record_every, knn_every: epochs between records, and kNN.
+    flip, blur: whether views are mirrored and blurred, as in the official recipe. seed: weights, order and views.
+    record_every, knn_every: epochs between records, and between kNN. neighbours: of kNN, at most the images.
     device: of PyTorch. bf16: autocast. compiled: torch.compile. deterministic: only algorithms that repeat exactly.
 
     Raises ValueError that names the argument, its value and the rule.
@@ -63,9 +67,11 @@ class ImageConfig:
     epochs: int = 26
     target: float = 0.99
     flip: bool = True
+    blur: bool = True
     seed: int = 0
     record_every: int = 1
     knn_every: int = 5
+    neighbours: int = 200
     device: str = "cpu"
     bf16: bool = False
     compiled: bool = False
@@ -76,7 +82,7 @@ class ImageConfig:
         one_of("linear", "standard")("heads", self.heads)
         one_of(*METHODS)("method", self.method)
         one_of(*LOSSES)("loss", self.loss)
-        for name in ("width", "depth", "h", "epochs", "record_every", "knn_every"):
+        for name in ("width", "depth", "h", "epochs", "record_every", "knn_every", "neighbours"):
             positive_int(name, getattr(self, name))
         if positive_int("batch", self.batch) < 2:
             raise ValueError(f"batch = {self.batch!r}: must be at least 2, since batch norm needs two images")
@@ -92,6 +98,11 @@ class ImageConfig:
             torch.device(self.device)
         except (RuntimeError, TypeError) as error:
             raise ValueError(f"device = {self.device!r}: must be the name of a PyTorch device") from error
+
+    @property
+    def recipe(self) -> Augmentation:
+        """The official views, without flip or blur where the configuration says so."""
+        return Augmentation(p_flip=0.5 if self.flip else 0.0, p_blur=0.5 if self.blur else 0.0)
 
     def learning_rate(self, epoch: int) -> float:
         """lr * batch / 256 * (1 + cos(pi epoch / epochs)) / 2, without warm-up.
@@ -111,62 +122,61 @@ class ImageConfig:
         return self.rho * total / (1.0 - self.momentum)
 
 
-def measure(q: Tensor, W: Tensor | None = None) -> dict[str, float | Array]:
-    """Norms, alignment and spectra of features q (n, h) and the predictor W (h, h; None for none), in float64.
+def measure(q: Array, v: Array, W: Array | None = None, last: Array | None = None) -> dict[str, float | Array]:
+    """`featnorm.simsiam.metrics` of features q, v (n, h) of two views, predictor W and last layer, by flat names.
 
-    With C = mean of q q^T: N_Phi = sqrt(tr C), N_Psi = sqrt(tr W C W^T), N_x = tr(C W) / (N_Phi N_Psi). For q = Phi x
-    with isotropic x of unit variance these are the linear model's. Standard errors (``_se``) by the delta method.
-    feature_std: mean over coordinates of the deviation of q / ||q||, times sqrt(h): about 1 when spread, 0 collapsed.
-    rank: of the centred covariance. eig_F, eig_W: of C and of (W + W^T) / 2, descending. nan where it is undefined.
+    Of `metrics.Theory` N_Phi, N_Psi, N_x, a, gain and departure; all of `metrics.Spread` and `metrics.Head`, for q;
+    norm_W; eig_F, the eigenvalues of E[q q^T], descending. A standard error ends in ``_se``.
+    Without W (h, h) what contains it is nan. Raises ValueError as `metrics.theory`.
 
-    >>> out = measure(torch.eye(4), torch.eye(4))
-    >>> out["N_Phi"], float(out["N_x"]), round(out["rank"], 6)
-    (1.0, 1.0, 3.0)
+    >>> x = np.eye(4)
+    >>> out = measure(x, x, np.eye(4))
+    >>> round(out["N_x"], 12), round(out["a"], 12), out["asymmetry"]
+    (1.0, 1.0, 0.0)
     """
-    Q = q.detach().double().cpu().numpy()
-    h, n = Q.shape[1], len(Q)
-    scale = float(np.abs(Q).max())
-    unit = Q / scale if scale > 0 else Q
-    C = unit.T @ unit / n
-    b = (unit**2).sum(axis=1)
-    B, nan = b.mean(), math.nan
-    out: dict[str, float | Array] = {
-        "N_Phi": scale * math.sqrt(B),
-        "N_Phi_se": scale * b.std() / (2 * math.sqrt(B * n)) if B else 0.0,
-        "eig_F": scale**2 * np.linalg.eigvalsh(C)[::-1],
-    }
-    direction = unit / np.sqrt(b)[:, None] if (b > 0).all() else np.full_like(unit, nan)
-    out["feature_std"] = float(direction.std(axis=0).mean() * math.sqrt(h))
-    centred = unit - unit.mean(axis=0)
-    cov = centred.T @ centred / n
-    out["rank"] = float(np.trace(cov) ** 2 / (cov**2).sum()) if (cov**2).sum() > 0 else nan
-    names = ("N_Psi", "N_Psi_se", "N_x", "N_x_se", "norm_W", "asymmetry", "commutator")
-    out |= dict.fromkeys(names, nan) | {"eig_W": np.full(h, nan)}
-    if W is None:
-        return out
-    w = W.detach().double().cpu().numpy()
-    size = float(np.abs(w).max())
-    out |= {"norm_W": float(np.linalg.norm(w)), "eig_W": np.linalg.eigvalsh((w + w.T) / 2)[::-1]}
-    image = unit @ (w / size if size else w).T
-    a, c = (unit * image).sum(axis=1), (image**2).sum(axis=1)
-    D = c.mean()
-    out |= {
-        "N_Psi": scale * size * math.sqrt(D),
-        "N_Psi_se": scale * size * c.std() / (2 * math.sqrt(D * n)) if D else 0.0,
-    }
-    if D > 0:
-        N_x = a.mean() / math.sqrt(B * D)
-        influence = a / math.sqrt(B * D) - 0.5 * N_x * (b / B + c / D)
-        out |= {"N_x": N_x, "N_x_se": influence.std() / math.sqrt(n)}
-        out |= {"asymmetry": reference.asymmetry(w / size), "commutator": reference.commutator(C, w / size)}
-    return out
+    q = np.asarray(q, dtype=float)
+    h = q.shape[1]
+    theory, spread = metrics.theory(q, v, np.eye(h) if W is None else W, last), metrics.spread(q)
+    estimates = {name: getattr(theory, name) for name in ("N_Phi", "N_Psi", "N_x", "a")}
+    estimates |= {name: getattr(spread, name) for name in ("feature_std", "rank", "mean_share")}
+    out: dict[str, float | Array] = {name: estimate.value for name, estimate in estimates.items()}
+    out |= {f"{name}_se": estimate.error for name, estimate in estimates.items()}
+    out |= {"gain": theory.gain, "departure": theory.departure, "eig_F": np.linalg.eigvalsh(q.T @ q / len(q))[::-1]}
+    if W is not None:
+        return out | asdict(metrics.head(W, q, last)) | {"norm_W": float(np.linalg.norm(W))}
+    names = ("N_Psi", "N_Psi_se", "N_x", "N_x_se", "a", "a_se", "asymmetry", "commutator", "balance", "norm_W")
+    return out | dict.fromkeys(names, math.nan) | {"eig_W": np.full(h, math.nan)}
+
+
+def prepare(images: Array, device: str = "cpu") -> Tensor:
+    """Images (n, rows, columns, channels) as uint8 (n, channels, rows, columns) on the device.
+
+    >>> prepare(np.zeros((2, 4, 5, 1), dtype=np.uint8)).shape
+    torch.Size([2, 1, 4, 5])
+    """
+    return torch.from_numpy(images).to(device).permute(0, 3, 1, 2).contiguous()
+
+
+def pixels(data: ImageData) -> tuple[Array, Array]:
+    """The pixels of training and test images, each channel normalised as for the encoder, (n, pixels): a baseline.
+
+    >>> from featnorm.simsiam.data import load
+    >>> [part.shape for part in pixels(load("digits"))]
+    [(1437, 64), (360, 64)]
+    """
+    train, test = prepare(data.x_train), prepare(data.x_test)
+    moments = statistics(train)
+    first, second = (normalise(x.float() / 255, *moments).flatten(1).numpy() for x in (train, test))
+    return first, second
 
 
 @dataclass(frozen=True, eq=False)
 class ImageRun:
-    """What `train` recorded: ``records`` has one entry (or row) for each record by the names of `measure`, and step,
-    epoch, lr, time (sum of lr / (1 - momentum)), loss (mean of the batches since the last record) and knn (nan where
-    it was not measured). ``steps`` made; ``failed`` says why a run ended before its last step, else empty.
+    """What `train` recorded: ``records`` has one entry (or row) for each record by the names of `measure`, and more:
+
+    step, epoch, lr, time (sum of lr / (1 - momentum)), loss (mean of the batches since the last record) and knn with
+    its interval from knn_low to knn_high (nan where it was not measured). ``steps`` made; ``failed`` says why a run
+    ended before its last step, else empty.
     """
 
     config: ImageConfig
@@ -208,16 +218,8 @@ def _difference(ours: dict[str, Any], theirs: dict[str, Any]) -> str:
     return ", ".join(f"{k}: {theirs.get(k)!r} there, {v!r} here" for k, v in ours.items() if theirs.get(k) != v)
 
 
-def _identity(config: ImageConfig, data: Images) -> dict[str, Any]:
-    import hashlib
-
-    arrays = (data.x_train, data.y_train, data.x_test, data.y_test)
-    digest = hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in arrays)).hexdigest()[:16]
-    return asdict(config) | {"data": digest}
-
-
 def write_checkpoint(folder: Path, arrays: dict[str, np.ndarray], about: dict[str, Any]) -> None:
-    """Arrays into .npz parts of at most 16 MB (an array above that is refused), in place of an older checkpoint.
+    """Arrays into sealed .npz parts of at most 16 MB (an array above is refused), in place of an older checkpoint.
 
     Killed at any moment, it leaves the old or the new one in ``folder`` or, between two renames, in its ``.old``.
     """
@@ -227,13 +229,13 @@ def write_checkpoint(folder: Path, arrays: dict[str, np.ndarray], about: dict[st
             raise ValueError(f"{name}: has {value.nbytes} bytes, above the {PART_BYTES} of one checkpoint file")
         if sum(v.nbytes for v in parts[-1].values()) + value.nbytes > PART_BYTES:
             parts.append({})
-        parts[-1][name] = value
+        parts[-1][name.replace(".", "__")] = value  # a Python name
+    parts[0]["about"] = np.array(json.dumps(about | {"parts": len(parts)}))
     new, old = folder.with_name(folder.name + ".new"), folder.with_name(folder.name + ".old")
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(parents=True)
     for i, part in enumerate(parts):
-        np.savez(new / f"part-{i:03d}.npz", **part)
-    (new / "about.json").write_text(json.dumps(about))
+        _files.write(new / f"part-{i:03d}.npz", _files.sealed(_files.packed(part, compress=False)))
     if folder.exists():
         shutil.rmtree(old, ignore_errors=True)
         os.replace(folder, old)
@@ -242,18 +244,27 @@ def write_checkpoint(folder: Path, arrays: dict[str, np.ndarray], about: dict[st
 
 
 def read_checkpoint(folder: Path, identity: dict[str, Any]) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
-    """Arrays and notes of a checkpoint, None where there is none; ValueError where it is another run's, and how."""
+    """Arrays and notes of a checkpoint, None where there is none.
+
+    Raises ValueError where it is another run's, saying how, and where it is damaged or incomplete.
+    """
     old = folder.with_name(folder.name + ".old")
     folder = old if old.exists() and not folder.exists() else folder
-    if not (folder / "about.json").exists():
+    parts = sorted(folder.glob("part-*.npz"))
+    if not parts:
         return None
-    about = json.loads((folder / "about.json").read_text())
-    if found := _difference(identity, about["identity"]):
-        raise ValueError(f"checkpoint = {folder.name!r}: belongs to another run ({found})")
     arrays: dict[str, np.ndarray] = {}
-    for part in sorted(folder.glob("part-*.npz")):
-        with np.load(part, allow_pickle=False) as file:
-            arrays |= {name: file[name] for name in file.files}
+    try:
+        for part in parts:
+            found = _files.unpacked(_files.unsealed(part.read_bytes()))
+            arrays |= {name.replace("__", "."): value for name, value in found.items()}
+        about = json.loads(arrays.pop("about").item())
+        if about["parts"] != len(parts):
+            raise ValueError(f"it has {len(parts)} parts of {about['parts']}")
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(f"checkpoint = {folder.name!r}: is damaged ({error}); move it away to train anew") from error
+    if differs := _difference(identity, about["identity"]):
+        raise ValueError(f"checkpoint = {folder.name!r}: belongs to another run ({differs})")
     return arrays, about
 
 
@@ -309,7 +320,7 @@ class _State:
 
 def train(
     config: ImageConfig,
-    data: Images,
+    data: ImageData,
     checkpoint: Path | None = None,
     stop: Callable[[], bool] = lambda: False,
     max_steps: int | None = None,
@@ -324,6 +335,10 @@ def train(
     per_epoch = len(data.x_train) // config.batch
     if not per_epoch:
         raise ValueError(f"batch = {config.batch!r}: must be at most {len(data.x_train)}, the number of images")
+    if config.neighbours > len(data.x_train):
+        raise ValueError(
+            f"neighbours = {config.neighbours!r}: must be at most {len(data.x_train)}, the number of images"
+        )
     if torch.device(config.device).type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"device = {config.device!r}: is not available here: this PyTorch finds no CUDA device")
     try:
@@ -337,7 +352,7 @@ def train(
 
 def _train(
     config: ImageConfig,
-    data: Images,
+    data: ImageData,
     checkpoint: Path | None,
     stop: Callable[[], bool],
     max_steps: int | None,
@@ -345,13 +360,12 @@ def _train(
 ) -> ImageRun | None:
     device = config.device
     x, x_test = prepare(data.x_train, device), prepare(data.x_test, device)
-    mean, std = x.mean(dim=(0, 2, 3), keepdim=True), x.std(dim=(0, 2, 3), keepdim=True)
-    y, y_test = (torch.from_numpy(v.astype(np.int64)).to(device) for v in (data.y_train, data.y_test))
+    mean, std = statistics(x)
     model, target = (Model(config, x.shape[1]).to(device, memory_format=torch.channels_last) for _ in range(2))
     sgd = torch.optim.SGD(model.parameters(), lr=config.lr, momentum=config.momentum, weight_decay=config.rho)
-    generator = torch.Generator(device).manual_seed(config.seed)
+    generator = torch.Generator().manual_seed(config.seed)
     state = _State(model, target, sgd, generator, torch.zeros(config.h, config.h, device=device))
-    identity = _identity(config, data)
+    identity = asdict(config) | {"data": data.sha256}
     if checkpoint is not None and (found := read_checkpoint(checkpoint, identity)):
         state.restore(*found)
     forward = torch.compile(model.encoder) if config.compiled else model.encoder
@@ -360,25 +374,40 @@ def _train(
     autocast = torch.autocast(torch.device(device).type, torch.bfloat16, enabled=config.bf16)
 
     def normalised(images: Tensor) -> Tensor:
-        return ((images - mean) / std).contiguous(memory_format=torch.channels_last)
+        return normalise(images, mean, std).contiguous(memory_format=torch.channels_last)
+
+    # drawn once, the same for every record and every seed, so that records differ by the model alone
+    judges = torch.Generator().manual_seed(0)
+    views_test = [augment(x_test, judges, config.recipe) for _ in range(2)]
 
     @torch.no_grad()
-    def features(images: Tensor) -> Tensor:
+    def features(images: Tensor) -> Array:
+        """Of uint8 images, or of views, which are floating-point already."""
         model.eval()
         with autocast:
-            out = torch.cat([model.encoder(normalised(part)).float() for part in images.split(512)])
+            parts = (part / 255 if part.dtype == torch.uint8 else part for part in images.split(512))
+            out = torch.cat([model.encoder(normalised(part)).float() for part in parts])
         model.train()
-        return out
+        return out.cpu().numpy()
 
-    def record(knn: bool) -> None:
-        q = features(x_test)
-        W = linear.weight if linear is not None and not unused else None
-        epoch, finite = state.step / per_epoch, bool(torch.isfinite(q).all())
+    def record(knn: bool) -> bool:
+        """Add a record; False where features are not finite, and nothing is added."""
+        q, v = (features(view) for view in views_test)
+        W = linear.weight.detach().cpu().numpy() if linear is not None and not unused else None
+        last = model.encoder[-1].weight.detach().cpu().numpy() if config.heads == "linear" else None
+        if not (np.isfinite(q).all() and np.isfinite(v).all()):
+            return False
+        epoch = state.step / per_epoch
         at = {"step": state.step, "epoch": epoch, "time": state.time, "lr": config.learning_rate(round(epoch))}
         at["loss"] = float(np.mean(state.losses)) if state.losses else math.nan
-        at["knn"] = knn_accuracy(features(x), y, q, y_test) if knn and finite else math.nan
-        state.records.append(at | (measure(q, W) if finite else {}))
+        at |= dict.fromkeys(("knn", "knn_low", "knn_high"), math.nan)
+        if knn:
+            k = config.neighbours
+            found = probe.knn(features(x), data.y_train, features(x_test), data.y_test, k, device=device)
+            at |= {"knn": found.value, "knn_low": found.low, "knn_high": found.high}
+        state.records.append(at | measure(q, v, W, last))
         state.losses = []
+        return True
 
     def finish(failed: str = "") -> ImageRun:
         columns = {n: np.array([r[n] for r in state.records]) for n in state.records[0]}
@@ -392,9 +421,9 @@ def _train(
         epoch = state.step // per_epoch
         lr = config.learning_rate(epoch)
         sgd.param_groups[0]["lr"] = lr
-        order = torch.randperm(len(x), generator=generator, device=device)
+        order = torch.randperm(len(x), generator=generator).to(device)
         for rows in order[: per_epoch * config.batch].view(per_epoch, config.batch)[: total - state.step]:
-            views = [normalised(augment(x[rows], generator, config.flip)) for _ in range(2)]
+            views = [normalised(augment(x[rows], generator, config.recipe)) for _ in range(2)]
             with autocast:
                 q, q1 = (forward(view) for view in views)
                 v, v1 = q, q1
@@ -426,8 +455,8 @@ def _train(
             state.step += 1
             state.time += lr / (1.0 - config.momentum)
         done, last = state.step // per_epoch, state.step == total
-        if done % config.record_every == 0 or last:
-            record(knn=done % config.knn_every == 0 or last)
+        if (done % config.record_every == 0 or last) and not record(knn=done % config.knn_every == 0 or last):
+            return finish(f"the features are not finite at step {state.step} (learning rate {lr:g})")
         if checkpoint is not None:
             about = {"identity": identity, "step": state.step, "time": state.time}
             write_checkpoint(checkpoint, state.arrays(), about)

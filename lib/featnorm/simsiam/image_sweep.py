@@ -6,44 +6,43 @@ short goes on from its checkpoint. The order is seed-major, so that any prefix h
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import shutil
-import sys
 import time
-from collections.abc import Sequence
+import zipfile
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from featnorm import results
+from featnorm import _files, results
 from featnorm._validate import nonnegative, one_of
+from featnorm.simsiam.data import ImageData
 from featnorm.simsiam.image import ImageConfig, ImageRun, train
-from featnorm.simsiam.image_inputs import Images, digits, read_npz
 
 SIZES = ("gpu", "cpu", "digits")
 SEEDS = 3
 RHOS = {"cpu": (0.0, 5e-5, 1e-4, 1e-3, 3e-3, 1e-2, 5e-2), "gpu": (0.0, 2e-5, 1e-4, 5e-4, 1e-3, 3e-3, 2e-2)}
 RHOS["digits"] = RHOS["cpu"]
 MADE_BY = "featnorm.simsiam.image.train"
-_BASE = {
+BASE = {
     "gpu": ImageConfig(
-        encoder="resnet-cifar", width=64, h=512, batch=512, epochs=20, lr=0.03, knn_every=5, device="cuda", bf16=True
+        encoder="resnet-cifar",
+        width=64,
+        h=512,
+        batch=512,
+        epochs=20,
+        lr=0.03,
+        blur=False,
+        knn_every=5,
+        device="cuda",
+        bf16=True,
     ),
-    "cpu": ImageConfig(encoder="convnet", width=16, h=64, batch=256, epochs=20, lr=0.05, knn_every=10),
-    "digits": ImageConfig(encoder="convnet", width=8, h=32, batch=128, epochs=40, lr=0.05, knn_every=10, flip=False),
+    "cpu": ImageConfig(encoder="convnet", width=16, h=64, batch=256, epochs=20, lr=0.05, blur=False, knn_every=10),
+    "digits": ImageConfig(
+        encoder="convnet", width=8, h=32, batch=128, epochs=40, lr=0.05, knn_every=10, flip=False, neighbours=20
+    ),
 }
-_EXAMPLES = """examples:
-  python -m featnorm image                                     one run on scikit-learn's digits
-  python -m featnorm image --set rho=0.01 --set loss='"l2"'    another configuration (values as JSON)
-  python -m featnorm image --size cpu --only decay --folder OUT --data cifar16.npz --max-minutes 45
-  python -m featnorm image --size gpu --folder OUT --data cifar10.npz --max-minutes 600
-  python -m featnorm image --size cpu --folder OUT --list      what there is to run, and what is done
-  python -m featnorm image --size cpu --only decay --folder OUT --archive image-decay-cpu
-"""
 
 
 def experiments(size: str) -> dict[str, ImageConfig]:
@@ -58,7 +57,7 @@ def experiments(size: str) -> dict[str, ImageConfig]:
     >>> [round(runs[f"decay-l2-rho{rho:g}-seed2"].decay_time(10_000), 2) for rho in (5e-5, 5e-2)]
     [0.01, 10.24]
     """
-    base = _BASE[one_of(*SIZES)("size", size)]
+    base = BASE[one_of(*SIZES)("size", size)]
     out: dict[str, ImageConfig] = {}
     for seed in range(SEEDS):
         at = replace(base, seed=seed)
@@ -88,22 +87,28 @@ def _result(folder: Path, name: str) -> Path:
     return folder / f"{name}.npz"
 
 
+def is_done(folder: Path, name: str) -> bool:
+    """Whether the folder holds the result of this run."""
+    return _result(folder, name).exists()
+
+
 def write_result(folder: Path, name: str, run: ImageRun, seconds: float, closure: str) -> None:
     """One run's records and configuration in one file, at once or not at all; nothing is pickled."""
     about = {"config": asdict(run.config), "steps": run.steps, "failed": run.failed, "seconds": seconds}
-    temporary = folder / f".{name}.{os.getpid()}.npz"
-    np.savez_compressed(temporary, about=np.array(json.dumps(about | {"closure": closure})), **run.records)
-    os.replace(temporary, _result(folder, name))
+    data = _files.packed({"about": np.array(json.dumps(about | {"closure": closure}))} | run.records)
+    _files.write(_result(folder, name), _files.sealed(data))
 
 
 def read_result(folder: Path, name: str) -> tuple[dict[str, object], dict[str, np.ndarray]]:
-    """What `write_result` wrote: the notes, and the records."""
-    with np.load(_result(folder, name), allow_pickle=False) as file:
-        records = {key: file[key] for key in file.files}
-    return json.loads(str(records.pop("about"))), records
+    """What `write_result` wrote: the notes, and the records. Raises ValueError where the file is damaged."""
+    try:
+        records = _files.unpacked(_files.unsealed(_result(folder, name).read_bytes()))
+        return json.loads(str(records.pop("about"))), records
+    except (KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(f"folder: {name}.npz there is damaged ({error}); move it away to run it anew") from error
 
 
-def sweep(runs: dict[str, ImageConfig], data: Images, folder: Path, max_minutes: float | None = None) -> int:
+def sweep(runs: dict[str, ImageConfig], data: ImageData, folder: Path, max_minutes: float | None = None) -> int:
     """Run what has no result in ``folder`` yet, until the minutes are over; returns how many are left.
 
     Raises ValueError where a result there is of another configuration: nothing is overwritten.
@@ -113,7 +118,7 @@ def sweep(runs: dict[str, ImageConfig], data: Images, folder: Path, max_minutes:
     closure = results.closure_hash(MADE_BY)
     left = 0
     for name, config in runs.items():
-        if _result(folder, name).exists():
+        if is_done(folder, name):
             there = read_result(folder, name)[0]["config"]
             if there != asdict(config):
                 raise ValueError(f"folder: {name}.npz there is a run of another configuration; choose another folder")
@@ -139,7 +144,7 @@ def archive(runs: dict[str, ImageConfig], folder: Path, name: str, command: str,
 
     A run that ended early is padded with nan. Raises ValueError where a result is missing or the code changed midway.
     """
-    if missing := [run for run in runs if not _result(folder, run).exists()]:
+    if missing := [run for run in runs if not is_done(folder, run)]:
         raise ValueError(f"folder: has no result of {len(missing)} of {len(runs)} runs, the first is {missing[0]}")
     found = [read_result(folder, run) for run in runs]
     closures = {str(about["closure"]) for about, _ in found}
@@ -165,63 +170,3 @@ def archive(runs: dict[str, ImageConfig], folder: Path, name: str, command: str,
         device=device,
         closure=closures.pop(),
     )
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command ``featnorm image``; returns 0 when all is done, 3 when runs are left, 2 for bad arguments."""
-    parser = argparse.ArgumentParser(
-        prog="featnorm image",
-        description=__doc__,
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--size", choices=SIZES, help="the whole list of experiments at this size; default: one run")
-    parser.add_argument(
-        "--only", default="", metavar="START", help="only runs whose name begins so: decay, main, relative"
-    )
-    parser.add_argument("--folder", type=Path, help="where results and checkpoints go (needed with --size)")
-    parser.add_argument("--data", type=Path, help=".npz of images; default: FEATNORM_DATA, else scikit-learn's digits")
-    parser.add_argument("--max-minutes", type=float, help="stop after the epoch in which this time is over")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=JSON", help="a value of the one run")
-    parser.add_argument("--threads", type=int, default=1, help="threads of the CPU (default 1)")
-    parser.add_argument("--list", action="store_true", help="say what there is to run")
-    parser.add_argument("--archive", metavar="NAME", help="collect finished results into book/results/NAME")
-    args = parser.parse_args(argv)
-    torch.set_num_threads(args.threads)
-    try:
-        return _run(args)
-    except (ValueError, MemoryError, TypeError) as error:
-        print(f"featnorm image: {error}", file=sys.stderr)
-        return 2
-
-
-def _run(args: argparse.Namespace) -> int:
-    path = args.data or os.environ.get("FEATNORM_DATA")
-    if args.size is None:
-        values = dict(item.split("=", 1) for item in args.set)
-        config = replace(_BASE["digits"], **{name: json.loads(value) for name, value in values.items()})
-        run = train(config, read_npz(path) if path else digits(), args.folder)
-        assert run is not None
-        for key in ("step", "loss", "knn", "rank", "N_Phi", "N_Psi", "N_x", "asymmetry", "commutator"):
-            print(f"{key:12s}", *(f"{v:9.4g}" for v in run.records[key][:: max(len(run.records[key]) // 8, 1)]))
-        return 0
-    if args.folder is None:
-        raise ValueError("--folder: must be given with --size")
-    if path is None and args.size != "digits":
-        raise ValueError("--data: must be given with this size, or FEATNORM_DATA set")
-    runs = {name: config for name, config in experiments(args.size).items() if name.startswith(args.only)}
-    if args.list:
-        for name in runs:
-            print(f"{name:44s} {'done' if _result(args.folder, name).exists() else ''}")
-        return 0
-    if args.archive:
-        command = f"featnorm image --size {args.size} --only '{args.only}' --folder OUT --data DATA"
-        archive(runs, args.folder, args.archive, command, "CUDA" if args.size == "gpu" else "CPU, one thread")
-        return 0
-    left = sweep(runs, read_npz(path) if path else digits(), args.folder, args.max_minutes)
-    print(f"{len(runs) - left} of {len(runs)} runs are done")
-    return 3 if left else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
