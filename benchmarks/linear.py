@@ -177,7 +177,7 @@ if __name__ == "__main__":
         "## How the cost grows",
         "",
         f"Microseconds a step and run on one thread, law sampler, 64 runs unless said. From h = {base.h}, "
-        f"d = {base.d} and batch {base.batch} one size varies (d = 4 h where h does). The slope is that of the upper half.",
+        f"d = {base.d} and batch {base.batch} one size varies (d = 4 h where h does). The slope is of the upper half.",
         "",
         "| size | cost | slope |",
         "|---|---|---|",

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from featnorm import claims, results, surveys
 from featnorm._validate import natural
 from featnorm.scale import Scale, current
+from featnorm.simsiam import variations
 from featnorm.simsiam.runs import largest_asymmetries, linear_runs
 
 _EXAMPLES = """examples:
@@ -145,6 +146,20 @@ ARCHIVES = (
             part="runs",
             tolerance=1e-2,
             source="single precision, 6e-8 a step, times 4e2 steps, times 1e2 for the growth of differences",
+        )
+    }
+    | {
+        name: results.Recipe(
+            function,
+            {part: many, "starts": starts, "seed": 0},
+            part=part,
+            tolerance=1e-2,
+            source="rounding in single precision, 6e-8 a step, fed by 2000 steps of training",
+        )
+        for name, function, part, many, starts in (
+            ("robust-variations", variations.variation_survey, "variations", 22, 12),
+            ("robust-normalisations", variations.normalisation_sweep, "decays", 9, 6),
+            ("robust-sizes", variations.size_survey, "sizes", 7, 8),
         )
     }
 )

@@ -293,6 +293,18 @@ def check_l2_dynamics(found: Scraps, given: dict[str, Any]) -> None:
 # --- Training
 
 
+def check_how_robust(found: Scraps, given: dict[str, Any]) -> None:
+    """The thresholds of the survey's noise; the live runs have these parameters, and the target's loses the most."""
+    assert found.glued["threshold neither"] == pytest.approx(1 / 8)
+    assert found.glued["threshold target"] == pytest.approx(np.sqrt(1 / np.pi))
+    assert found.glued["law"] == pytest.approx(np.exp(-given["rho"] * 0.1 * 100))  # 100 steps of 0.1
+    assert found.glued["live neither"] < found.glued["live both"]
+    assert found.glued["modes target"] <= found.glued["allowed"] < found.glued["modes online"]
+    assert found.glued["rule paper"] < found.glued["start paper"] < found.glued["equal paper"]
+    for id in ("beyond-which-collapse", "beyond-robust-spectrum"):
+        assert found.claims[id]["evidence"]["kind"] == "archived"
+
+
 # --- Images
 
 
@@ -341,6 +353,7 @@ CASES: dict[str, Case] = {
         check_linear_experiment,
     ),
     # --- Training
+    "how_robust": Case({"h": 6, "d": 20, "sigma2": 0.5, "rho": 0.4, "seed": 2}, ("sigma2", 0), check_how_robust),
     # --- Images
     "digits": Case({"light": 0.001, "heavy": 0.1, "seed": 1}, ("heavy", -0.1), check_digits),
 }

@@ -32,6 +32,9 @@ COLOURS = {
     "diverges": "#d0504c",
     "collapses": "#7f7f7f",
     "converges": "#3b82c4",
+    "online": "#2b935a",
+    "target": "#cf6f16",
+    "batch": "#7f7f7f",
 }
 #: From weak to strong, for values of one parameter.
 RAMP = ("#3b82c4", "#9467c6", "#d0504c")
