@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from featnorm import claims, results, surveys
 from featnorm._validate import natural
 from featnorm.scale import Scale, current
-from featnorm.simsiam import variations
+from featnorm.simsiam import noise_surveys, variations
 from featnorm.simsiam.runs import largest_asymmetries, linear_runs
 
 _EXAMPLES = """examples:
@@ -163,6 +163,23 @@ ARCHIVES = (
         )
     }
 )
+ARCHIVES |= {
+    f"noise-{name}": results.Recipe(
+        function,
+        {part: number, "seed": 0},
+        part=part,
+        tolerance=1e-6,
+        source="double precision, 2e-16 a step, times 5e4 steps, times 1e5 for the growth of differences",
+    )
+    for name, function, part, number in (
+        ("stationary", noise_surveys.stationary_norms, "seeds", 8),
+        ("overlap", noise_surveys.overlaps, "seeds", 8),
+        ("annealed", noise_surveys.annealed_runs, "seeds", 8),
+        ("comparison", noise_surveys.comparison_map, "seeds", 8),
+        ("early", noise_surveys.early_eigenvalues, "blocks", 16),
+        ("ends", noise_surveys.trained_ends, "starts", 64),
+    )
+}
 
 
 def archive(name: str) -> None:

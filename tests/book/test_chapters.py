@@ -28,6 +28,7 @@ from featnorm.equilibria import critical_rho, regime
 from featnorm.matrix_flow import unclock
 from featnorm.passage import passage_bounds
 from featnorm.setting import Norms, Setting, commutator, effective_rank, initialize, norms
+from featnorm.simsiam.noise import gradient_noise, predicted_load
 from featnorm.surveys import commuting_start
 
 
@@ -305,6 +306,21 @@ def check_how_robust(found: Scraps, given: dict[str, Any]) -> None:
         assert found.claims[id]["evidence"]["kind"] == "archived"
 
 
+def check_discrete_steps(found: Scraps, given: dict[str, Any]) -> None:
+    """The noise is that of these sizes, and Eq. 7 loses its equilibrium where R reaches about a quarter."""
+    noise = gradient_noise(given["k"], given["d"], 1.0, given["batch"])
+    assert found.glued["parabola"] == pytest.approx(np.sqrt(noise.Phi / noise.W), rel=1e-12)
+    R, _ = predicted_load(given["k"], given["d"], 1.0, given["batch"], found.glued["last"], 1.0)
+    assert 0.15 < R <= 0.25
+    assert 0.5 < found.glued["strongest"] < found.glued["weak"] < 1
+    assert found.claims["beyond-sgd-symmetry"]["evidence"]["seed"] == given["seed"]
+    assert found.glued["off Phi"] < found.glued["off W"] < 0.3
+    assert found.glued["heavy overlap"] < 0
+    assert abs(found.glued["heavy norm"]) < found.glued["heavy power"]
+    assert found.glued["R gone"] > 0.25
+    assert found.glued["rises from"] < found.glued["rises to"] < 0
+
+
 # --- Images
 
 
@@ -355,6 +371,11 @@ CASES: dict[str, Case] = {
     ),
     # --- Training
     "how_robust": Case({"h": 6, "d": 20, "sigma2": 0.5, "rho": 0.4, "seed": 2}, ("sigma2", 0), check_how_robust),
+    "discrete_steps": Case(
+        {"k": 5, "d": 20, "batch": 16, "seed": 2},
+        ("momentum", 1.0),
+        check_discrete_steps,
+    ),
     # --- Images
     "digits": Case({"light": 0.001, "heavy": 0.1, "extreme": 0.5, "seed": 1}, ("heavy", -0.1), check_digits),
 }

@@ -1599,8 +1599,9 @@ STATEMENTS: tuple[Claim, ...] = (
         title="step size and weight decay act through their product",
         place="not in the paper",
         statement=_text(r"""
-            Let SGD on the cosine loss, with or without momentum (started at zero), use step sizes $\eta_k$ and
-            weight decay $\rho$. For every $c>0$ and the same batches, the change
+            Let SGD on the cosine loss, with or without momentum (its buffer started at zero, or multiplied by
+            $c^{-1/2}$), use step sizes $\eta_k$ and weight decay $\rho$. For every $c>0$ and the same batches, the
+            change
 
             $$
             (\eta_k,\rho,W(0),\Phi(0))\to(c\,\eta_k,\;\rho/c,\;\sqrt c\,W(0),\;\sqrt c\,\Phi(0))
@@ -1610,6 +1611,7 @@ STATEMENTS: tuple[Claim, ...] = (
             is $\eta\rho$, $\eta/\norm{W(0)}_F^2$, $\norm{\Phi(0)}_F/\norm{W(0)}_F$, batch size, momentum and schedule.
             """),
         restored="exact",
+        chapter="discrete_steps",
         uses=("eq-2",),
         nearest=(
             "{cite:t}`li2020reconciling`: for scale-invariant networks the product of step size and weight decay is "
@@ -1627,20 +1629,21 @@ STATEMENTS: tuple[Claim, ...] = (
         title="in SGD the norms are held up by gradient noise",
         place="not in the paper",
         statement=_text(r"""
-            Prediction for SGD at constant step size $\eta$, momentum $\mu$ and $\rho>0$ in its stationary state, with
-            batch gradients $g_W,g_\Phi$ of the cosine loss, $\gamma_W^2=\E[\norm{g_W}_F^2]\,\norm{W}_F^2$ and
-            $\gamma_\Phi^2=\E[\norm{g_\Phi}_F^2]\,\norm{\Phi}_F^2$:
+            Let SGD on the cosine loss have constant $\eta$, $\mu$ and $\rho>0$, and let $k$ equal modes be alive. In
+            the stationary state, as $\eta\rho\to0$,
 
             $$
-            \norm{W}_F^4\approx\frac{\eta\,\gamma_W^2}{2\rho(1-\mu)},\qquad
-            \norm{\Phi}_F^4\approx\frac{\eta\,\gamma_\Phi^2}{2\rho(1-\mu)}.
+            \norm{W}_F^4=\frac{\eta\,\gamma_W^2}{2\rho(1-\mu)}\,\big\{1+O(\sqrt{\eta\rho})\big\},\qquad
+            \norm{\Phi}_F^4=\frac{\eta\,\gamma_\Phi^2}{2\rho(1-\mu)}\,\big\{1+O(\sqrt{\eta\rho})\big\}.
             $$
 
-            With $k$ equal surviving modes $\gamma_\Phi^2/\gamma_W^2\approx d/k$, so that $\varphi_j/w_j^2\to\sqrt{d/k}$
-            rather than $1$.
+            Here $\gamma_W^2=\norm{W}_F^2\,\E\norm{g_W-\E g_W}_F^2$ is the variance of the batch gradient times the
+            squared norm, and $\gamma_\Phi^2$ the same for $\Phi$. The noise of equal modes gives both in closed form.
+            So $\varphi_j/w_j^2\to\gamma_\Phi/\gamma_W$, about $\sqrt{d/k}$, rather than $1$.
             """),
         restored="exact",
-        uses=("eq-2", "beyond-norm-law", "beyond-sgd-symmetry"),
+        chapter="discrete_steps",
+        uses=("eq-2", "beyond-norm-balance", "beyond-gradient-noise", "beyond-sgd-symmetry"),
         nearest=(
             "{cite:t}`wan2021` and {cite:t}`li2020reconciling` derive the equilibrium of norm growth and weight decay "
             "for one scale-invariant weight vector."
@@ -3253,6 +3256,217 @@ STATEMENTS: tuple[Claim, ...] = (
         uses=("beyond-terminal-matrix", "beyond-any-head", "beyond-anisotropic"),
         nearest="{cite:t}`bao2023` compares one run with its theory, at the assumed model (Section 5.4).",
         new="The price of each assumption, beside null rules.",
+    ),
+    Claim(
+        id="beyond-pythagoras",
+        kind="beyond",
+        name="Pythagoras",
+        title="what one step of SGD does to the norms",
+        place="not in the paper",
+        statement=_text(r"""
+            Let SGD on the cosine loss have rate $\eta$, momentum $\mu$ and weight decay $\rho$, and write
+            $V\to V'=\mu V+g+\rho W$ for its buffer and $W\to W'=W-\eta V'$ for its step, with $g$ the gradient on the
+            batch. Then, with
+            $\beta=\mu\langle W,V\rangle+\rho\norm{W}_F^2$,
+
+            $$
+            \begin{aligned}
+            \norm{V'}_F^2&=\mu^2\norm{V}_F^2+\norm{g}_F^2+\rho^2\norm{W}_F^2+2\mu\langle V,g\rangle
+            +2\mu\rho\langle W,V\rangle,\\
+            \norm{W'}_F^2&=\norm{W}_F^2-2\eta\beta+\eta^2\norm{V'}_F^2,\\
+            \langle W',V'\rangle&=\beta-\eta\norm{V'}_F^2,
+            \end{aligned}
+            $$
+
+            and the same for $\Phi$. Without momentum $\norm{W'}_F^2=(1-\eta\rho)^2\norm{W}_F^2+\eta^2\norm{g}_F^2$.
+            """),
+        restored="exact",
+        chapter="discrete_steps",
+        uses=("eq-2",),
+        nearest=(
+            "{cite:t}`vanlaarhoven2017`, {cite:t}`li2020reconciling` and {cite:t}`wan2021` have the case without "
+            "momentum, and approximations with it, for one scale-invariant weight vector."
+        ),
+        new="The exact recursion with momentum, in three numbers a layer, for both layers of this model.",
+    ),
+    Claim(
+        id="beyond-norm-balance",
+        kind="beyond",
+        name="Balance of the norms",
+        title="an exact identity of every stationary state of SGD",
+        place="not in the paper",
+        statement=_text(r"""
+            In a stationary state of SGD on the cosine loss at constant $\eta$, $\mu$ and $\rho$,
+
+            $$
+            \frac{2\rho(1-\mu)}{\eta}\Big(1-\frac{\eta\rho}{2(1+\mu)}\Big)\,\E\norm{W}_F^2
+            =\E\norm{g_W}_F^2+2\mu\,\E\langle V_W,g_W\rangle,
+            $$
+
+            and the same for $\Phi$. The time averages over any run of $K$ steps satisfy it up to known terms of order
+            $1/K$.
+            """),
+        restored="exact",
+        chapter="discrete_steps",
+        uses=("beyond-pythagoras",),
+        nearest=(
+            "{cite:t}`wan2021` balance norm growth against weight decay for SGD with momentum, without the overlap of "
+            "buffer and gradient."
+        ),
+        new="The exact identity; the overlap is what the usual formula misses at large momentum.",
+    ),
+    Claim(
+        id="beyond-gradient-noise",
+        kind="beyond",
+        name="Noise of equal modes",
+        title="the second moments of the batch gradient, in closed form",
+        place="not in the paper",
+        statement=_text(r"""
+            Let $k>2$ modes share one eigenvalue of $W$ and one of $F$, and let the others be dead. Then the mean
+            gradient of the cosine loss is zero, and the symmetrised loss on $B$ pairs of views has, with
+            $z=(1+\sigma^2)^{-2}$,
+
+            $$
+            \begin{aligned}
+            \norm{W}_F^2\,\E\norm{g_W}_F^2&=\frac k{2B}\,m,\qquad
+            \norm{\Phi}_F^2\,\E\norm{g_\Phi}_F^2=\frac k{2B}\{m+(d-k)\,n\},\\
+            m&=\frac{k^2-1}{k(k+2)}(1-z)^2\,{}_2F_1\big(2,2;\tfrac k2+2;z\big),\\
+            n&=\frac{(k-1)(1-z)}k\Big\{\frac{{}_2F_1(1,2;\frac k2+1;z)}{k-2}
+            -\frac{z\;{}_2F_1(2,2;\frac k2+2;z)}{k+2}\Big\}.
+            \end{aligned}
+            $$
+
+            For large $k$, $m\to(1-z)^2$ and $kn\to(1-z)^2$, so that the second over the first tends to $d/k$.
+            """),
+        restored="exact",
+        chapter="discrete_steps",
+        uses=("eq-2", "assumption-2"),
+        nearest="The moments of the sample correlation of Gaussian vectors, a classical subject.",
+        new="The noise of both layers of this model, at any number of modes.",
+    ),
+    Claim(
+        id="beyond-common-eigenvalue",
+        kind="beyond",
+        name="The common eigenvalue",
+        title="what the comparison with Eq. 7 can find out about equal survivors",
+        place="not in the paper",
+        statement=_text(r"""
+            If all modes with $\varphi_j\neq0$ share one $w_j=\bar w>0$, then $\bar w=N_\Psi^2/\tr(WF)$, whatever the
+            dynamics. For any norms with $N_\times>0$, the larger positive equilibrium of (7), where there is one, is
+            $x\,N_\Psi^2/\tr(WF)$ with the larger positive root of
+
+            $$
+            x(1-x)=R+\frac{2x^5}{\theta^4},\qquad R=\rho(1+\sigma^2)N_\times N_\Phi^2,\quad
+            \theta=\frac{N_\times N_\Phi}{N_\Psi^{1/2}}.
+            $$
+
+            So $x<1$, and there is none if $R\ge1/4$. The common eigenvalue lies in the basin of the stable equilibrium
+            whenever that exists.
+            """),
+        restored="exact",
+        chapter="discrete_steps",
+        uses=("eq-7",),
+        nearest="The comparison of Figures 6 and 9 of {cite:t}`bao2023`.",
+        new="What that comparison can and cannot refute.",
+    ),
+    Claim(
+        id="beyond-annealed-norms",
+        kind="beyond",
+        name="Annealed norms",
+        title="where a falling step size leaves the norms",
+        place="not in the paper",
+        statement=_text(r"""
+            Let the rate of SGD on the cosine loss fall slowly from $\eta$ to zero, without momentum, and let equal
+            modes be alive. By the time $t$, the sum of the rates, $n=\norm{W}_F^4$ follows
+            $dn/dt=-4\rho\,n+2\eta(t)\gamma_W^2$, and the same for $\Phi$. After cosine annealing over $K$ steps both
+            fourth powers fall like $K^{-2/3}$: they are the stationary ones of the constant rate
+
+            $$
+            \eta_{\rm end}=\eta\,\frac{\pi^2}4\,\Gamma\Big(\frac53\Big)\Big(\frac3{\pi^2\eta\rho K}\Big)^{2/3}.
+            $$
+            """),
+        restored="exact",
+        chapter="discrete_steps",
+        uses=("beyond-noise-equilibrium",),
+        nearest="{cite:t}`wan2021` treat schedules that fall in stages, for one scale-invariant weight vector.",
+        new="The exponent and the constant of cosine annealing, which does not let the norms go to zero.",
+    ),
+    Claim(
+        id="beyond-noise-map",
+        kind="beyond",
+        name="Eq. 7 in noise",
+        title="strong noise takes the equilibrium of Eq. 7 away, not the modes",
+        place="not in the paper",
+        statement=_text(r"""
+            Train with momentum from starts of Assumption 4 until the norms are stationary, and let $k$ be the effective
+            rank of $F$ then. At weak noise the number $R$ of the common eigenvalue is
+
+            $$
+            R\approx(1+\sigma^2)\sqrt{\frac{\eta\rho\,\gamma_\Phi^2}{2(1-\mu)}}
+            $$
+
+            with the noise $\gamma_\Phi^2$ of $k$ equal modes. Where this is above $1/4$, (7) has no positive
+            equilibrium at the norms of the run, and yet several modes live. Where it is below, (7) has one.
+            """),
+        restored="exact",
+        chapter="discrete_steps",
+        uses=("eq-7", "beyond-common-eigenvalue", "beyond-noise-equilibrium"),
+        nearest="The comparison of Figures 6 and 9 of {cite:t}`bao2023`, at one level of noise.",
+        new="The comparison over the level of noise, and where it ends.",
+    ),
+    Claim(
+        id="beyond-early-eigenvalue",
+        kind="beyond",
+        name="Before alignment",
+        title="the leading eigenvalue of SGD follows the exact flow",
+        place="not in the paper",
+        statement=_text(r"""
+            From a start of Assumption 4, the mean over runs of SGD of the largest eigenvalue of $(W+W^\top)/2$ at time
+            $t$ tends to that of the exact flow as $\eta\to0$, from the start through the alignment of the modes. The
+            distance is of order $\eta$. Neither (7) with the norms of the start nor the leading order in $1/h$ has this
+            limit.
+            """),
+        restored="exact",
+        chapter="discrete_steps",
+        uses=("eq-7", "beyond-exact-moments", "beyond-clock"),
+        nearest="Figure 6 of {cite:t}`bao2023` compares the end of a run with the intervals of (7).",
+        new="A prediction of the whole path without a measured input.",
+    ),
+    Claim(
+        id="beyond-below-root",
+        kind="beyond",
+        name="Below the negative root",
+        title="a mode below the negative equilibrium of Eq. 7 rises",
+        place="not in the paper",
+        statement=_text(r"""
+            Let a start commute and lie on the parabola, with one mode below $w_\blacktriangledown^{(-)}$, the negative
+            equilibrium of (7) at the norms of the start. With these norms frozen, (7) takes the mode to $-\infty$ in a
+            finite time. In SGD the mode rises instead: as $\eta\to0$ its mean tends to the path of the exact flow,
+            which goes up towards zero.
+            """),
+        restored="exact",
+        chapter="discrete_steps",
+        uses=("eq-7", "initial-above-root", "beyond-exact-moments"),
+        nearest="{cite:t}`bao2023` finds starts below this root rare under Assumption 4, and leaves them aside.",
+        new="What happens to them.",
+    ),
+    Claim(
+        id="beyond-sgd-survivors",
+        kind="beyond",
+        name="Survivors of SGD",
+        title="at small noise the flow's rule says who survives SGD",
+        place="not in the paper",
+        statement=_text(r"""
+            From random commuting starts, SGD with small noise ends with shares $\varphi_j/\tr F$ near those of the
+            terminal state that the rule for the flow predicts from the start. The rule, with its treatment of negative
+            eigenvalues, is nearer than itself without that, than half the offset or its opposite, than the shares of
+            the start, and than equal shares of all or of the positive modes.
+            """),
+        restored="exact",
+        chapter="discrete_steps",
+        uses=("beyond-terminal-state",),
+        nearest="The survivors that Figures 8 and 9 of {cite:t}`bao2023` show.",
+        new="Which modes they are, predicted from the start and tested in SGD.",
     ),
     # ----------------------------------------------------------------------------------------- beyond the paper: images
 )
