@@ -501,7 +501,7 @@ def test_a_replay_of_something_else_is_refused(stale_survey, change, first, word
 
 
 def test_the_recipes_of_the_command_fit_the_archives_of_the_book():
-    from featnorm.cli import ARCHIVES
+    from featnorm.archives import ARCHIVES
 
     for name, made in ARCHIVES.items():
         manifest = results.load(name).manifest

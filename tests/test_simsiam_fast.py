@@ -332,6 +332,9 @@ def test_refusals_name_what_does_not_fit():
     ):
         with pytest.raises(ValueError, match=words):
             train_many([SMALL, replace(SMALL, **change)])
+    for change in ({"samples": 8}, {"symmetrised": False}, {"fixed_head_lr": True}):
+        with pytest.raises(ValueError, match=r"must be .* here; `linear.train` has the others"):
+            train_many([replace(SMALL, **change)])
     with pytest.raises(ValueError, match="sampler = 'laws': must be one of law, views"):
         train_many([SMALL], sampler="laws")
     with pytest.raises(ValueError, match="starts: has 2 entries"):

@@ -10,11 +10,10 @@ import sys
 import time
 from collections.abc import Sequence
 
-from featnorm import claims, results, surveys
+from featnorm import claims, results
 from featnorm._validate import natural
+from featnorm.archives import ARCHIVES
 from featnorm.scale import Scale, current
-from featnorm.simsiam import noise_surveys, variations
-from featnorm.simsiam.runs import largest_asymmetries, linear_runs
 
 _EXAMPLES = """examples:
   featnorm claims                        every claim: id, name, whether it is checked
@@ -92,94 +91,6 @@ def _parser(command: str = "") -> argparse.ArgumentParser:
             module.add_options(family)
             family.set_defaults(run=module.run)
     return parser
-
-
-#: Archived runs by name.
-ARCHIVES = (
-    {
-        f"terminal-state-h{h}": results.Recipe(
-            surveys.terminal_states,
-            {"h": h, "starts": 200, "seed": 0},
-            part="starts",
-            tolerance=1e-5,
-            source="integrator tolerance 1e-8 per step, times 1e3 for the steps",
-        )
-        for h in (12, 24, 48)
-    }
-    | {
-        f"assumption-4-ends-h{h}": results.Recipe(
-            surveys.assumption_4_ends,
-            {"h": h, "starts": starts, "trained": trained, "seed": seed},
-            part="starts",
-            tolerance=1e-4,
-            source="integrator tolerance 1e-7 per step, times 1e3 for the steps",
-        )
-        for h, starts, trained, seed in ((16, 20, 3, 0), (12, 30, 0, 1))
-    }
-    | {
-        f"linear-{name}": results.Recipe(
-            linear_runs,
-            {"h": 64, "d": 512, "epochs": 100, "runs": 32, "seed": 0, **config},
-            part="runs",
-            tolerance=1e-2,
-            source="single precision, 6e-8 a step, times 2e3 steps, times 1e2 for the growth of differences",
-        )
-        for name, config in {
-            "batch-512": {"sigma2": 1.0, "rho": 0.02, "lr": 0.05, "batch": 512, "steps_per_epoch": 20},
-            "batch-2048": {"sigma2": 1.0, "rho": 0.02, "lr": 0.05, "batch": 2048, "steps_per_epoch": 5, "runs": 5},
-            "strong-noise": {"sigma2": 16.0, "rho": 0.1, "lr": 0.4, "batch": 64, "steps_per_epoch": 20},
-            "long-annealing": {
-                "d": 128,
-                "runs": 6,
-                "sigma2": 1.0,
-                "rho": 0.02,
-                "lr": 32.0,
-                "batch": 8,
-                "steps_per_epoch": 90,
-            },
-        }.items()
-    }
-    | {
-        "asymmetry-by-size": results.Recipe(
-            largest_asymmetries,
-            {"runs": 24, "seed": 0, "h": 8, "ratios": [2, 4, 8, 16, 32, 64], "batches": [4, 1024], "steps": 400},
-            part="runs",
-            tolerance=1e-2,
-            source="single precision, 6e-8 a step, times 4e2 steps, times 1e2 for the growth of differences",
-        )
-    }
-    | {
-        name: results.Recipe(
-            function,
-            {part: many, "starts": starts, "seed": 0},
-            part=part,
-            tolerance=1e-2,
-            source="rounding in single precision, 6e-8 a step, fed by 2000 steps of training",
-        )
-        for name, function, part, many, starts in (
-            ("robust-variations", variations.variation_survey, "variations", 22, 12),
-            ("robust-normalisations", variations.normalisation_sweep, "decays", 9, 6),
-            ("robust-sizes", variations.size_survey, "sizes", 7, 8),
-        )
-    }
-)
-ARCHIVES |= {
-    f"noise-{name}": results.Recipe(
-        function,
-        {part: number, "seed": 0},
-        part=part,
-        tolerance=1e-6,
-        source="double precision, 2e-16 a step, times 5e4 steps, times 1e5 for the growth of differences",
-    )
-    for name, function, part, number in (
-        ("stationary", noise_surveys.stationary_norms, "seeds", 8),
-        ("overlap", noise_surveys.overlaps, "seeds", 8),
-        ("annealed", noise_surveys.annealed_runs, "seeds", 8),
-        ("comparison", noise_surveys.comparison_map, "seeds", 8),
-        ("early", noise_surveys.early_eigenvalues, "blocks", 16),
-        ("ends", noise_surveys.trained_ends, "starts", 64),
-    )
-}
 
 
 def archive(name: str) -> None:

@@ -29,6 +29,7 @@ from featnorm.matrix_flow import unclock
 from featnorm.passage import passage_bounds
 from featnorm.setting import Norms, Setting, commutator, effective_rank, initialize, norms
 from featnorm.simsiam.noise import gradient_noise, predicted_load
+from featnorm.simsiam.phase import augmentation_for, flow_end
 from featnorm.surveys import commuting_start
 
 
@@ -321,6 +322,22 @@ def check_discrete_steps(found: Scraps, given: dict[str, Any]) -> None:
     assert found.glued["rises from"] < found.glued["rises to"] < 0
 
 
+
+
+def check_how_many_survive(found: Scraps, given: dict[str, Any]) -> None:
+    """The flow's end is that of these starts; the law's noise for three survivors gives three."""
+    end = flow_end(given["h"], given["d"], 1, given["seed"])
+    assert found.glued["flow rank"] == pytest.approx(end.rank, rel=1e-12)
+    assert found.glued["flow modes"] == end.modes
+    assert 1 <= found.glued["strong end"] < found.glued["weak end"] <= found.glued["modes"] == given["h"]
+    assert found.glued["batch exponent"] == pytest.approx(-1, abs=0.25)
+    assert found.glued["error X"] < found.glued["error a constant"]
+    needed = augmentation_for(found.glued["X three"], 0.01, 512)
+    assert found.glued["needed 512 0.01"] == pytest.approx(float(needed))
+    for id in ("few-survive", "beyond-noise-variable", "beyond-noise-rank"):
+        assert found.claims[id]["evidence"]["kind"] == "archived"
+
+
 # --- Images
 
 
@@ -376,6 +393,7 @@ CASES: dict[str, Case] = {
         ("momentum", 1.0),
         check_discrete_steps,
     ),
+    "how_many_survive": Case({"h": 8, "d": 24, "sigma2": 0.5, "seed": 3}, ("decay", 1.0), check_how_many_survive),
     # --- Images
     "digits": Case({"light": 0.001, "heavy": 0.1, "extreme": 0.5, "seed": 1}, ("heavy", -0.1), check_digits),
 }

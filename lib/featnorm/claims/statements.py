@@ -1416,11 +1416,12 @@ STATEMENTS: tuple[Claim, ...] = (
         title="only a few eigenvalues stay positive",
         place="App. D",
         statement=_text(r"""
-            After training, only a few eigenvalues of $W$ are positive; the others are nearly zero. Complete collapse
-            is avoided as long as some remain.
+            In the simulation, only a few eigenvalues of $W$ remain positive after training; the others are nearly
+            zero. Complete collapse is avoided as long as some remain.
             """),
         restored="guess",
         collapse=("complete", "dimensional"),
+        chapter="how_many_survive",
         uses=("regime-acute",),
     ),
     Claim(
@@ -3467,6 +3468,88 @@ STATEMENTS: tuple[Claim, ...] = (
         uses=("beyond-terminal-state",),
         nearest="The survivors that Figures 8 and 9 of {cite:t}`bao2023` show.",
         new="Which modes they are, predicted from the start and tested in SGD.",
+    ),
+    Claim(
+        id="beyond-pair-gradient",
+        kind="beyond",
+        name="Gradient of a pair",
+        title="what one pair of views does to an aligned head",
+        place="not in the paper",
+        statement=_text(r"""
+            Let $W=\bar wI$, and let $z,z'$ be the directions of $\Phi x$ and $\Phi x'$, with cosine $c$. The gradient
+            of the symmetrised cosine loss on this one pair is
+
+            $$
+            \nabla_W=-\frac{1-c^2}{2\bar w}\,\big(pp^\top-qq^\top\big),\qquad
+            p=\frac{z+z'}{\norm{z+z'}_2},\quad q=\frac{z-z'}{\norm{z-z'}_2}.
+            $$
+            """),
+        restored="exact",
+        chapter="how_many_survive",
+        uses=("eq-2",),
+        nearest=(
+            "{cite:t}`wan2021` need one number of the gradient, its mean square, for the equilibrium of the norm; the "
+            "gradient itself is elementary."
+        ),
+        new="The whole matrix: augmentation changes only its factor, not its shape.",
+    ),
+    Claim(
+        id="beyond-noise-variable",
+        kind="beyond",
+        name="Noise variable",
+        title="one number stands for step size, decay, batch and augmentation",
+        place="not in the paper",
+        statement=_text(r"""
+            Let SGD on the symmetrised cosine loss have a small step size $\eta$, momentum $\mu$, weight decay $\rho$
+            and batches of $B$ pairs, and let many modes survive. To leading order, all scale-free quantities of its
+            stationary state depend on $\eta,\rho,\mu,B$ and $\sigma^2$ only through
+
+            $$
+            X=\frac sB\Big(a-\frac1a\Big)^2,\qquad s=\frac{\eta\rho}{1-\mu},\qquad a=1+\sigma^2.
+            $$
+
+            Beside $X$ only $h$ and $d$ are left.
+            """),
+        restored="exact",
+        chapter="how_many_survive",
+        uses=("beyond-pair-gradient", "eq-2"),
+        nearest=(
+            "{cite:t}`li2020reconciling`: scale-invariant networks see the product $\\eta\\rho$ only. "
+            "{cite:t}`jastrzebski2017`: SGD sees the ratio $\\eta/B$ only, as long as steps are small."
+        ),
+        new=(
+            "Both together for two layers, and the augmentation noise as well: its effect is a factor of the gradient "
+            "noise against a factor of the signal."
+        ),
+    ),
+    Claim(
+        id="beyond-noise-rank",
+        kind="beyond",
+        name="Rank under noise",
+        title="a law with three constants for what survives",
+        place="not in the paper",
+        statement=_text(r"""
+            From Assumption 4's starts, with small steps at a constant rate, the effective rank of $F$ in the stationary
+            state follows
+
+            $$
+            r=r_0+\Big(\frac XC+\frac1{\kappa h-r_0}\Big)^{-1}
+            $$
+
+            with three numbers $r_0,C,\kappa$ that are the same for all $h$ from $8$ to $64$, all $d$ from $2h$ to
+            $16h$, and all $\eta,\rho,B,\sigma^2$: a share $\kappa$ of the modes under weak noise, then $C/X$ modes
+            whatever $h$ is, and about two under the strongest noise. Complete collapse does not occur; dimensional
+            collapse does.
+            """),
+        restored="exact",
+        chapter="how_many_survive",
+        collapse=("complete", "dimensional"),
+        uses=("beyond-noise-variable", "assumption-4"),
+        nearest=(
+            "{cite:t}`jing2022` find dimensional collapse under strong augmentation in contrastive learning, where it "
+            "comes from the covariance of the augmentation and not from the noise of steps."
+        ),
+        new="The law is measured; an argument gives its variable and the power of $X$, not its constants.",
     ),
     # ----------------------------------------------------------------------------------------- beyond the paper: images
 )
