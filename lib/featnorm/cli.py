@@ -32,6 +32,7 @@ _EXAMPLES = """examples:
 FAMILIES = {
     "linear": "train linear SimSiam once (Section 5.4)",
     "sweep": "train it many times, here or on a cluster",
+    "image": "train SimSiam on images (Appendix D.2)",
 }
 
 _ARCHIVE_EXAMPLES = """example:

@@ -341,6 +341,17 @@ def check_how_many_survive(found: Scraps, given: dict[str, Any]) -> None:
 # --- Images
 
 
+def check_digits(found: Scraps, given: dict[str, Any]) -> None:
+    """Decay times of two annealed epochs of eleven steps; ranks and spreads in their ranges, the baseline for all."""
+    rates = 0.05 * 128 / 256 * (1 + 0.5)
+    for name in ("light", "heavy", "extreme"):
+        assert found.glued[f"decay time {name}"] == pytest.approx(given[name] * 11 * rates / 0.1, rel=1e-9)
+        for loss in ("cosine", "l2"):
+            assert 1 - 1e-9 <= found.glued[f"rank {loss} {name}"] <= 32
+            assert 0 <= found.glued[f"spread {loss} {name}"] <= 1
+    assert found.glued["kNN pixels"].startswith("0.953 (")  # no randomness: neighbours among pixels
+
+
 CASES: dict[str, Case] = {
     "intro": Case({"rho": 0.5, "sigma2": 0.5, "seed": 3}, ("rho", -1), check_intro),
     "model": Case({"h": 8, "d": 24, "sigma2": 2.0, "rho": 0.01, "seed": 5}, ("sigma2", 0), check_model),
@@ -363,9 +374,7 @@ CASES: dict[str, Case] = {
     # Equilibria at frozen norms
     "parabola": Case({"h": 8, "sigma2": 0.5, "rho": 0.1, "seed": 3}, ("rho", 0.0), check_parabola),
     "moving_norms": Case({"h": 8, "sigma2": 0.5, "strength": 5.0, "seed": 2}, ("strength", 0.5), check_moving_norms),
-    "explore": Case(
-        {"N_Phi": 2.0, "N_Psi": 3.0, "N_x": 0.4, "rho": 0.03, "sigma2": 0.5}, ("N_x", 1.5), check_explore
-    ),
+    "explore": Case({"N_Phi": 2.0, "N_Psi": 3.0, "N_x": 0.4, "rho": 0.03, "sigma2": 0.5}, ("N_x", 1.5), check_explore),
     "cosine_dynamics": Case({"rho": 0.05, "N_Phi": 2.0, "N_x": 0.5, "seed": 4}, ("N_x", 1.5), check_cosine_dynamics),
     "regimes": Case({"rho": 0.05, "N_Phi": 2.0, "N_x": 0.5, "seed": 4}, ("N_Psi", 0), check_regimes),
     "l2_dynamics": Case({"sigma2": 0.5, "N_Phi": 2.0, "seed": 4}, ("sigma2", -1), check_l2_dynamics),
@@ -386,6 +395,7 @@ CASES: dict[str, Case] = {
     ),
     "how_many_survive": Case({"h": 8, "d": 24, "sigma2": 0.5, "seed": 3}, ("decay", 1.0), check_how_many_survive),
     # --- Images
+    "digits": Case({"light": 0.001, "heavy": 0.1, "extreme": 0.5, "seed": 1}, ("heavy", -0.1), check_digits),
 }
 
 

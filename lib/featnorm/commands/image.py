@@ -1,0 +1,101 @@
+"""``featnorm image``: SimSiam on images, one run or the whole list of experiments in pieces that can be cut short."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from featnorm._validate import positive_int
+from featnorm.simsiam import data, image_sweep
+from featnorm.simsiam.image import ImageConfig, train
+
+EXAMPLES = """examples:
+  featnorm image                                     one run on scikit-learn's digits
+  featnorm image --set rho=0.01 --set loss='"l2"'    another configuration (values as JSON)
+  featnorm image --size cpu --only decay --folder OUT --data cifar16.npz --max-minutes 45
+  featnorm image --size gpu --folder OUT --max-minutes 600          CIFAR-10; the same command again goes on
+  featnorm image --size cpu --folder OUT --list      what there is to run, and what is done
+  featnorm image --size cpu --only decay --folder OUT --archive image-decay-cpu
+"""
+_SHOWN = ("step", "loss", "knn", "rank", "N_Phi", "N_Psi", "N_x", "asymmetry", "commutator")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of ``featnorm image``."""
+    parser.add_argument(
+        "--size", choices=image_sweep.SIZES, help="the whole list of experiments at this size; default: one run"
+    )
+    parser.add_argument(
+        "--only", default="", metavar="START", help="only runs whose name begins so: decay, main, relative"
+    )
+    parser.add_argument("--folder", type=Path, help="where results and checkpoints go (needed with --size)")
+    parser.add_argument(
+        "--images", choices=data.NAMES, help="default: digits; with --size cpu or gpu cifar10, downloaded if need be"
+    )
+    parser.add_argument("--data", type=Path, help=f"an .npz or folder of these images (default: {data.VARIABLE})")
+    parser.add_argument("--max-minutes", type=float, help="stop after the epoch in which this time is over")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=JSON", help="a value of the one run")
+    parser.add_argument("--threads", type=int, default=1, help="threads of the CPU (default 1)")
+    parser.add_argument("--list", action="store_true", help="say what there is to run")
+    parser.add_argument("--archive", metavar="NAME", help="collect finished results into book/results/NAME")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train once, or what is left of a list; 0 when all is done, 3 when runs are left."""
+    torch.set_num_threads(positive_int("--threads", args.threads))
+    try:
+        return _one(args) if args.size is None else _list(args)
+    except MemoryError as error:
+        raise ValueError(str(error)) from error
+
+
+def _images(args: argparse.Namespace) -> data.ImageData:
+    return data.load(args.images or ("digits" if args.size in (None, "digits") else "cifar10"), args.data)
+
+
+def _chosen(items: list[str]) -> dict[str, Any]:
+    known, values = [field.name for field in fields(ImageConfig)], {}
+    for item in items:
+        name, sign, value = item.partition("=")
+        if not sign or name not in known:
+            raise ValueError(f"--set {item}: must be NAME=JSON with a name of {', '.join(known)}")
+        try:
+            values[name] = json.loads(value)
+        except ValueError as error:
+            raise ValueError(f"--set {item}: the value is no JSON ({error})") from error
+    return values
+
+
+def _one(args: argparse.Namespace) -> int:
+    found = train(replace(image_sweep.BASE["digits"], **_chosen(args.set)), _images(args), args.folder)
+    assert found is not None
+    for key in _SHOWN:
+        print(f"{key:12s}", *(f"{v:9.4g}" for v in found.records[key][:: max(len(found.records[key]) // 8, 1)]))
+    if found.failed:
+        raise FloatingPointError(found.failed)
+    return 0
+
+
+def _list(args: argparse.Namespace) -> int:
+    if args.folder is None:
+        raise ValueError("--folder: must be given with --size")
+    runs = {name: config for name, config in image_sweep.experiments(args.size).items() if name.startswith(args.only)}
+    if not runs:
+        raise ValueError(f"--only {args.only}: no run begins so")
+    if args.list:
+        for name in runs:
+            print(f"{name:44s} {'done' if image_sweep.is_done(args.folder, name) else ''}")
+        return 0
+    if args.archive:
+        command = f"featnorm image --size {args.size} --only '{args.only}' --folder OUT --data DATA"
+        device = "CUDA" if args.size == "gpu" else "CPU, one thread"
+        image_sweep.archive(runs, args.folder, args.archive, command, device)
+        return 0
+    left = image_sweep.sweep(runs, _images(args), args.folder, args.max_minutes)
+    print(f"{len(runs) - left} of {len(runs)} runs are done")
+    return 3 if left else 0

@@ -1,0 +1,172 @@
+"""The experiments of Figures 1, 10, 11 and 12 as resumable pieces: ``python -m featnorm image``.
+
+Every finished run is one small file, written at once or not at all; what is there is not run again. A run that was cut
+short goes on from its checkpoint. The order is seed-major, so that any prefix holds every setting about equally often.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+import zipfile
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+
+from featnorm import _files, results
+from featnorm._validate import nonnegative, one_of
+from featnorm.simsiam.data import ImageData
+from featnorm.simsiam.image import ImageConfig, ImageRun, train
+
+SIZES = ("gpu", "cpu", "digits")
+SEEDS = 3
+RHOS = {"cpu": (0.0, 5e-5, 1e-4, 1e-3, 3e-3, 1e-2, 5e-2), "gpu": (0.0, 2e-5, 1e-4, 5e-4, 1e-3, 3e-3, 2e-2)}
+RHOS["digits"] = RHOS["cpu"]
+MADE_BY = "featnorm.simsiam.image.train"
+BASE = {
+    "gpu": ImageConfig(
+        encoder="resnet-cifar",
+        width=64,
+        h=512,
+        batch=512,
+        epochs=20,
+        lr=0.03,
+        blur=False,
+        knn_every=5,
+        device="cuda",
+        bf16=True,
+    ),
+    "cpu": ImageConfig(encoder="convnet", width=16, h=64, batch=256, epochs=20, lr=0.05, blur=False, knn_every=10),
+    "digits": ImageConfig(
+        encoder="convnet", width=8, h=32, batch=128, epochs=40, lr=0.05, knn_every=10, flip=False, neighbours=20
+    ),
+}
+
+
+def experiments(size: str) -> dict[str, ImageConfig]:
+    """Every run by name, seed-major: ``decay-...`` (Fig. 1), ``main`` (Fig. 10 to 12), ``relative-...``.
+
+    ``decay`` has seven rho for each loss and, as a control, the cosine loss without stop-gradient. Each relative has
+    three learning rates. Raises ValueError for another size.
+
+    >>> runs = experiments("cpu")
+    >>> len([name for name in runs if name.startswith("decay")]), list(runs)[0]
+    (45, 'decay-cosine-rho0-seed0')
+    >>> [round(runs[f"decay-l2-rho{rho:g}-seed2"].decay_time(10_000), 2) for rho in (5e-5, 5e-2)]
+    [0.01, 10.24]
+    """
+    base = BASE[one_of(*SIZES)("size", size)]
+    out: dict[str, ImageConfig] = {}
+    for seed in range(SEEDS):
+        at = replace(base, seed=seed)
+        for rho in RHOS[size]:
+            for loss in ("cosine", "l2"):
+                out[f"decay-{loss}-rho{rho:g}-seed{seed}"] = replace(at, rho=rho, loss=loss)
+        out[f"decay-nostop-rho0.0001-seed{seed}"] = replace(at, method="no-stop")
+    out["main"] = replace(base, epochs=100 if size == "gpu" else base.epochs * 2)
+    kinds = [("simsiam", "l2"), ("no-stop", "cosine"), ("no-predictor", "cosine"), ("byol", "cosine")]
+    kinds += [
+        ("byol", "l2"),
+        ("directpred", "cosine"),
+        ("directpred", "l2"),
+        ("barlow", "cosine"),
+        ("vicreg", "cosine"),
+    ]
+    for seed in range(SEEDS):
+        for method, loss in [("simsiam", "cosine"), *kinds]:
+            for factor in (0.1, 1.0, 3.0):
+                lr = base.lr * factor
+                config = replace(base, seed=seed, method=method, loss=loss, lr=lr)
+                out[f"relative-{method}-{loss}-lr{lr:g}-seed{seed}"] = config
+    return out
+
+
+def _result(folder: Path, name: str) -> Path:
+    return folder / f"{name}.npz"
+
+
+def is_done(folder: Path, name: str) -> bool:
+    """Whether the folder holds the result of this run."""
+    return _result(folder, name).exists()
+
+
+def write_result(folder: Path, name: str, run: ImageRun, seconds: float, closure: str) -> None:
+    """One run's records and configuration in one file, at once or not at all; nothing is pickled."""
+    about = {"config": asdict(run.config), "steps": run.steps, "failed": run.failed, "seconds": seconds}
+    data = _files.packed({"about": np.array(json.dumps(about | {"closure": closure}))} | run.records)
+    _files.write(_result(folder, name), _files.sealed(data))
+
+
+def read_result(folder: Path, name: str) -> tuple[dict[str, object], dict[str, np.ndarray]]:
+    """What `write_result` wrote: the notes, and the records. Raises ValueError where the file is damaged."""
+    try:
+        records = _files.unpacked(_files.unsealed(_result(folder, name).read_bytes()))
+        return json.loads(str(records.pop("about"))), records
+    except (KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(f"folder: {name}.npz there is damaged ({error}); move it away to run it anew") from error
+
+
+def sweep(runs: dict[str, ImageConfig], data: ImageData, folder: Path, max_minutes: float | None = None) -> int:
+    """Run what has no result in ``folder`` yet, until the minutes are over; returns how many are left.
+
+    Raises ValueError where a result there is of another configuration: nothing is overwritten.
+    """
+    end = time.monotonic() + 60 * nonnegative("max_minutes", max_minutes) if max_minutes is not None else float("inf")
+    folder.mkdir(parents=True, exist_ok=True)
+    closure = results.closure_hash(MADE_BY)
+    left = 0
+    for name, config in runs.items():
+        if is_done(folder, name):
+            there = read_result(folder, name)[0]["config"]
+            if there != asdict(config):
+                raise ValueError(f"folder: {name}.npz there is a run of another configuration; choose another folder")
+            continue
+        if time.monotonic() >= end:
+            left += 1
+            continue
+        start, checkpoint = time.process_time(), folder / f"checkpoint-{name}"
+        run = train(config, data, checkpoint, stop=lambda: time.monotonic() >= end)
+        if run is None:
+            left += 1
+            continue
+        seconds = time.process_time() - start
+        write_result(folder, name, run, seconds, closure)
+        shutil.rmtree(checkpoint, ignore_errors=True)
+        knn = float(run.records["knn"][-1])
+        print(f"{name}: kNN {knn:.3f}, rank {run.records['rank'][-1]:.2f}, {seconds:.0f} s {run.failed}", flush=True)
+    return left
+
+
+def archive(runs: dict[str, ImageConfig], folder: Path, name: str, command: str, device: str) -> None:
+    """All results of ``runs`` into one archive of `featnorm.results`: records stacked as (runs, records, ...).
+
+    A run that ended early is padded with nan. Raises ValueError where a result is missing or the code changed midway.
+    """
+    if missing := [run for run in runs if not is_done(folder, run)]:
+        raise ValueError(f"folder: has no result of {len(missing)} of {len(runs)} runs, the first is {missing[0]}")
+    found = [read_result(folder, run) for run in runs]
+    closures = {str(about["closure"]) for about, _ in found}
+    if len(closures) != 1:
+        raise ValueError(f"folder: its results come from {len(closures)} versions of the code")
+    length = max(len(records["step"]) for _, records in found)
+    arrays: dict[str, np.ndarray] = {"run": np.array(list(runs)), "failed": np.array([a["failed"] for a, _ in found])}
+    for key in found[0][1]:
+        rows = [np.asarray(records[key], dtype=float) for _, records in found]
+        arrays[key] = np.stack(
+            [np.pad(r, [(0, length - len(r))] + [(0, 0)] * (r.ndim - 1), constant_values=np.nan) for r in rows]
+        )
+    total = sum(float(about["seconds"]) for about, _ in found)  # type: ignore[arg-type]
+    configs = {run: asdict(config) for run, config in runs.items()}
+    results.save(
+        name,
+        arrays,
+        made_by=MADE_BY,
+        config=configs,
+        seed=0,
+        command=command,
+        seconds=total,
+        device=device,
+        closure=closures.pop(),
+    )

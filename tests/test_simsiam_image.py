@@ -1,0 +1,204 @@
+"""SimSiam on images: encoders, losses, measures, training that resumes, experiments that can be cut short."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from featnorm import setting
+from featnorm.cli import main
+from featnorm.simsiam import image_sweep
+from featnorm.simsiam.data import ImageData, load
+from featnorm.simsiam.encoders import convnet, resnet
+from featnorm.simsiam.image import ImageConfig, Model, measure, pixels, read_checkpoint, train, write_checkpoint
+from featnorm.simsiam.linear import symmetrised_loss
+from featnorm.simsiam.losses import METHODS, method_loss
+
+SMALL = ImageConfig(width=4, h=8, batch=16, epochs=2, flip=False, seed=3, knn_every=1, neighbours=20)
+
+
+def small_images() -> ImageData:
+    data = load("digits")
+    return replace(
+        data, x_train=data.x_train[:64], y_train=data.y_train[:64], x_test=data.x_test[:32], y_test=data.y_test[:32]
+    )
+
+
+@pytest.mark.parametrize(("stem", "classes", "known"), [("cifar", 10, 11_173_962), ("imagenet", 1000, 11_689_512)])
+def test_resnet18_has_its_known_number_of_parameters(stem: str, classes: int, known: int) -> None:
+    # The published nets have a bias in the last layer, ours has none.
+    assert sum(p.numel() for p in resnet(classes, stem).parameters()) + classes == known
+
+
+def test_encoders_map_images_to_h() -> None:
+    for net in (resnet(5, "imagenet", 4, 1), resnet(5, width=4), convnet(5, 4)):
+        assert net(torch.zeros(2, 3, 32, 32)).shape == (2, 5)
+    with pytest.raises(ValueError, match="width = 0"):
+        resnet(5, width=0)
+
+
+@pytest.mark.parametrize("loss", ["cosine", "l2"])
+def test_simsiam_agrees_with_the_linear_model(loss: str) -> None:
+    rng = torch.Generator().manual_seed(0)
+    W, Phi, x, x1 = (torch.randn(*s, generator=rng, dtype=torch.float64) for s in ((4, 4), (4, 6), (9, 6), (9, 6)))
+    q, q1 = x @ Phi.T, x1 @ Phi.T
+    value = method_loss("simsiam", loss, W, q, q1, q, q1)
+    assert torch.allclose(value, symmetrised_loss(W, Phi, x, x1, loss), rtol=1e-13)
+
+
+def test_stop_gradient_is_where_the_methods_differ() -> None:
+    rng = torch.Generator().manual_seed(0)
+    W, q, q1 = (torch.randn(5, 5, generator=rng, dtype=torch.float64, requires_grad=True) for _ in range(3))
+    found = {}
+    for method in ("simsiam", "no-stop"):
+        value = method_loss(method, "cosine", W, q, q1, q, q1)
+        found[method] = value.item(), torch.autograd.grad(value, q)[0]
+    assert found["simsiam"][0] == found["no-stop"][0]
+    assert not torch.allclose(found["simsiam"][1], found["no-stop"][1])
+
+
+def test_measure_is_the_linear_models_on_isotropic_input() -> None:
+    rng = np.random.default_rng(0)
+    W, Phi = rng.normal(size=(4, 4)), rng.normal(size=(4, 6))
+    x = np.linalg.qr(rng.normal(size=(50, 6)))[0] * np.sqrt(50)  # its second moments are exactly the identity
+    norms = setting.norms(W, Phi)
+    for last in (None, Phi):
+        out = measure(x @ Phi.T, x @ Phi.T, W, last)
+        np.testing.assert_allclose(
+            [out["N_Phi"], out["N_Psi"], out["N_x"]], [norms.N_Phi, norms.N_Psi, norms.N_x], rtol=1e-12
+        )
+        assert out["commutator"] == pytest.approx(setting.commutator(Phi @ Phi.T, W), rel=1e-12)
+        assert out["norm_W"] == pytest.approx(np.linalg.norm(W), rel=1e-14)
+
+
+def test_what_contains_W_is_nan_without_it_and_the_rest_is_the_same() -> None:
+    q, v = np.random.default_rng(0).normal(size=(2, 30, 4))
+    v = v + 2 * q
+    with_W, without = measure(q, v, np.eye(4)), measure(q, v)
+    assert set(with_W) == set(without)
+    for name, value in without.items():
+        assert np.isnan(value).all() or np.array_equal(value, with_W[name])
+
+
+def test_record_is_in_the_unit_of_the_last_layer() -> None:
+    run = train(replace(SMALL, rho=0.0), small_images(), max_steps=1)
+    start = Model(SMALL, 1).encoder[-1].weight
+    assert run.records["N_Phi"][0] == pytest.approx(start.norm().item(), rel=1e-6)  # single precision
+
+
+def test_pixels_are_normalised() -> None:
+    train_pixels, _ = pixels(load("digits"))
+    assert abs(train_pixels.mean()) < 1e-4 and abs(train_pixels.std() - 1) < 1e-4  # sums of 1e5 numbers of 6e-8
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_each_method_trains_two_steps(method: str) -> None:
+    run = train(replace(SMALL, method=method), small_images(), max_steps=2)
+    assert run is not None and run.steps == 2 and not run.failed and np.isfinite(run.records["loss"][-1])
+
+
+def test_options_for_the_gpu_run_on_the_cpu() -> None:
+    config = replace(
+        image_sweep.experiments("gpu")["main"], device="cpu", width=4, h=8, batch=8, neighbours=20, deterministic=True
+    )
+    run = train(config, small_images(), max_steps=2)
+    assert run is not None and run.steps == 2 and not run.failed
+    assert train(replace(SMALL, heads="standard"), small_images(), max_steps=2).steps == 2
+
+
+@pytest.mark.parametrize("method", ["simsiam", "byol", "directpred"])
+def test_resumed_run_has_the_same_numbers(method: str, tmp_path) -> None:
+    config, data = replace(SMALL, method=method), small_images()
+    whole = train(config, data)
+    assert train(config, data, tmp_path / "c", stop=lambda: True) is None
+    parts = train(config, data, tmp_path / "c")
+    for name, value in whole.records.items():
+        np.testing.assert_array_equal(value, parts.records[name], err_msg=name)
+    with pytest.raises(ValueError, match=r"another run .*rho: 0\.0001 there, 0\.5 here"):
+        train(replace(config, rho=0.5), data, tmp_path / "c")
+
+
+def test_checkpoint_is_split_and_a_damaged_one_refused(tmp_path) -> None:
+    big, folder = np.zeros(2_500_000, dtype=np.float32), tmp_path / "c"
+    write_checkpoint(folder, {"model.a": big, "model.b": big}, {"identity": {}})
+    first, second = sorted(folder.glob("*.npz"))
+    assert max(first.stat().st_size, second.stat().st_size) <= 16_000_000
+    assert sorted(read_checkpoint(folder, {})[0]) == ["model.a", "model.b"]
+    whole = second.read_bytes()
+    second.write_bytes(whole[:-1000])
+    with pytest.raises(ValueError, match="is damaged"):
+        read_checkpoint(folder, {})
+    second.unlink()
+    with pytest.raises(ValueError, match="it has 1 parts of 2"):
+        read_checkpoint(folder, {})
+
+
+def test_sweep_is_balanced_resumable_and_refuses_other_results(tmp_path, capsys) -> None:
+    names = list(image_sweep.experiments("cpu"))
+    decay = [n for n in names if n.startswith("decay")]
+    assert [n[-1] for n in decay] == ["0"] * 15 + ["1"] * 15 + ["2"] * 15
+    runs = {"one": SMALL, "two": replace(SMALL, rho=0.1)}
+    assert image_sweep.sweep(runs, small_images(), tmp_path, max_minutes=0.0) == 2
+    assert image_sweep.sweep(runs, small_images(), tmp_path) == 0
+    assert read_knn(tmp_path) == 3
+    with pytest.raises(ValueError, match="another configuration"):
+        image_sweep.sweep({"one": replace(SMALL, rho=0.2)}, small_images(), tmp_path)
+
+
+def read_knn(folder) -> int:
+    return len(image_sweep.read_result(folder, "one")[1]["knn"])
+
+
+def test_decay_times_span_what_the_figure_needs() -> None:
+    for size, images in (("cpu", 10_000), ("gpu", 50_000)):
+        times = [c.decay_time(images) for n, c in image_sweep.experiments(size).items() if n.startswith("decay-cosine")]
+        positive = [t for t in times if t > 0]
+        assert min(positive) < 0.02 and max(positive) >= 10 and 0.0 in times
+
+
+def test_bad_input_is_named(tmp_path, capsys) -> None:
+    with pytest.raises(ValueError, match=r"momentum = 1\.0"):
+        ImageConfig(momentum=1.0)
+    with pytest.raises(ValueError, match="batch = 100: must be at most 64"):
+        train(replace(SMALL, batch=100), small_images())
+    if not torch.cuda.is_available():
+        with pytest.raises(ValueError, match="device = 'cuda': is not available"):
+            train(replace(SMALL, device="cuda"), small_images())
+    with pytest.raises(ValueError, match="neighbours = 200: must be at most 64"):
+        train(replace(SMALL, neighbours=200), small_images())
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["--size", "cpu"], "--folder: must be given"),
+        (["--set", "roh=1"], "--set roh=1: must be NAME=JSON"),
+        (["--set", "loss=l2"], "the value is no JSON"),
+        (["--data", "no-such-file.npz"], "no-such-file.npz"),
+        (["--size", "cpu", "--only", "x", "--folder", "x"], "--only x: no run begins so"),
+        (["--threads", "0"], "--threads = 0"),
+    ],
+)
+def test_bad_arguments_end_with_one_line(argv, words, capsys, monkeypatch, tmp_path) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["image", *argv]) == 2
+    shown = capsys.readouterr()
+    assert words in shown.err and shown.out == "" and not list(tmp_path.iterdir())
+
+
+def test_a_failed_download_ends_with_one_line(capsys, monkeypatch) -> None:
+    def fails(*_):
+        raise ConnectionError("the download failed")
+
+    monkeypatch.setattr("featnorm.simsiam.data.load", fails)
+    assert main(["image", "--images", "cifar10"]) == 2
+    assert "the download failed" in capsys.readouterr().err
+
+
+def test_the_command_trains_once_and_lists(capsys, tmp_path) -> None:
+    small = ["--set", "width=4", "--set", "h=8", "--set", "epochs=1"]
+    assert main(["image", *small]) == 0
+    assert capsys.readouterr().out.split()[0] == "step"
+    assert main(["image", "--size", "digits", "--only", "main", "--folder", str(tmp_path), "--list"]) == 0
+    assert capsys.readouterr().out.split() == ["main"]
