@@ -420,8 +420,9 @@ def final_spectra(sigma2: float, batch: int, decay: float) -> Array:
     """|eigenvalues| of W at the end of the archived runs with this setting, descending, (seeds, h)."""
     archive = _recipe()
     config = archive.manifest["config"]
-    at = config["batches"].index(batch), config["decays"].index(decay), config["sigma2s"].index(sigma2)
-    return np.sort(np.abs(archive.arrays["eig_W"][(0, *at)].astype(np.float64)), axis=-1)[:, ::-1]
+    point = config["batches"].index(batch) * len(config["decays"]) + config["decays"].index(decay)
+    spectra = archive.arrays["eig_W"][point, config["sigma2s"].index(sigma2)]
+    return np.sort(np.abs(spectra.astype(np.float64)), axis=-1)[:, ::-1]
 
 
 def alive(spectra: Array) -> Array:

@@ -22,18 +22,18 @@ from featnorm.setting import Setting, initialize
 #: The archived surveys: what they have in common, and by name what differs. ``h8`` to ``h64`` are the phase diagram.
 GRID = {"ratios": [2, 4, 16], "batches": [8, 32, 128, 512], "sigma2s": [0.25, 0.5, 1.0, 2.0, 4.0, 16.0], "seed": 0}
 SURVEYS = {
-    "h8": {"h": 8, "decays": [0.0025, 0.01, 0.04], "seeds": 3},
-    "h16": {"h": 16, "decays": [0.0025, 0.01, 0.04], "seeds": 3},
-    "h32": {"h": 32, "decays": [0.01, 0.04], "seeds": 3},
-    "h64": {"h": 64, "ratios": [2, 8], "decays": [0.01, 0.04], "seeds": 4},
-    "h128": {"h": 128, "ratios": [4], "batches": [32, 128, 512], "decays": [0.04], "seeds": 1},
+    "h8": {"h": 8, "decays": [0.0025, 0.01, 0.04], "seeds": 3, "points": 36},
+    "h16": {"h": 16, "decays": [0.0025, 0.01, 0.04], "seeds": 3, "points": 36},
+    "h32": {"h": 32, "decays": [0.01, 0.04], "seeds": 3, "points": 24},
+    "h64": {"h": 64, "ratios": [2, 8], "decays": [0.01, 0.04], "seeds": 4, "points": 16},
+    "h128": {"h": 128, "ratios": [4], "batches": [32, 128, 512], "decays": [0.04], "seeds": 1, "points": 3},
     "momentum": {
         **{"h": 16, "ratios": [4], "batches": [8, 32, 128], "decays": [0.0025, 0.01, 0.04], "seeds": 3},
-        **{"momentum": 0.9},
+        **{"momentum": 0.9, "points": 9},
     },
     "recipe": {
         **{"h": 64, "ratios": [8], "batches": [64, 512], "decays": [0.01, 0.04], "sigma2s": [0.25, 1.0, 4.0, 16.0]},
-        **{"seeds": 3, "span": 20.0, "momentum": 0.9, "lr": 0.05, "epochs": 100},
+        **{"seeds": 3, "span": 20.0, "momentum": 0.9, "lr": 0.05, "epochs": 100, "points": 4},
     },
 }
 
@@ -162,6 +162,7 @@ def survey(
     momentum: float = 0.0,
     lr: float | None = None,
     epochs: int = 1,
+    points: int | None = None,
     device: str = "cpu",
     progress: bool = False,
 ) -> dict[str, Array]:
@@ -174,37 +175,42 @@ def survey(
     span: length of a run in decays: it has span / s steps.
     lr: learning rate for a batch of 256 as in `featnorm.simsiam.linear.LinearConfig`; None: `balanced_rate`.
     epochs: 1 keeps the rate constant, more anneal it, once an epoch.
+    points: only so many of the combinations of ratio, batch and decay, in this order, the last fastest; None: all.
     device: a PyTorch device.
 
     A survey of hours is better cut into its points, each a run of `featnorm.sweep.run`, which goes on after a kill and
     can use a cluster: ``run(survey, grid(base, {"ratios": [[2], [8]], "batches": [[64], [512]]}), folder)``.
 
-    Returns arrays whose first axes are ratio, batch, decay, sigma2 and seed: ``eig_W`` and ``eig_F`` (..., h) at the
-    end, descending, and numbers (...): effective rank of F at the start, averaged over the second and over the last
-    third of the run (``rank_start``, ``rank_first``, ``rank_last``) and at the end (``rank_end``); averaged over the
-    last two thirds ``above_half``, the eigenvalues of W above half the largest, and ``modes_F``, those of F above a
-    tenth of the largest; the norms at the end. All float32. Raises ValueError for bad numbers.
+    Returns arrays whose first axes are point, sigma2 and seed: ``eig_W`` and ``eig_F`` (..., h) at the end, descending,
+    and numbers (...): effective rank of F at the start, averaged over the second and over the last third of the run
+    (``rank_start``, ``rank_first``, ``rank_last``) and at the end (``rank_end``); averaged over the last two thirds
+    ``above_half``, the eigenvalues of W above half the largest, and ``modes_F``, those of F above a tenth of the
+    largest; the norms at the end. All float32. All runs of a point are one batch, so a survey of fewer points gives the
+    same numbers to the last bit. Raises ValueError for bad numbers.
 
     >>> found = survey(2, (4,), (4, 8), (0.1,), (1.0,), seeds=2, seed=0)
     >>> found["eig_W"].shape, found["rank_last"].shape
-    ((1, 2, 1, 1, 2, 2), (1, 2, 1, 1, 2))
+    ((2, 1, 2, 2), (2, 1, 2))
     """
     import torch  # here, since the list of archives must load fast
 
     torch.set_num_threads(1)  # the matrices are small, and sums in one order give the same numbers again
     h, seeds, seed = positive_int("h", h), positive_int("seeds", seeds), natural("seed", seed)
-    points = list(product(ratios, batches, decays))
+    grid = list(product(ratios, batches, decays))
+    if points is not None:
+        grid = grid[: positive_int("points", points)]
     if progress:
         from tqdm import tqdm
 
-        points = tqdm(points, desc=f"h = {h}")
+        grid = tqdm(grid, desc=f"h = {h}")
     rows = [
         _point(h, ratio * h, batch, decay, sigma2s, range(seed, seed + seeds), span, momentum, lr, epochs, device)
-        for ratio, batch, decay in points
+        for ratio, batch, decay in grid
     ]
-    shape = (len(ratios), len(batches), len(decays), len(sigma2s), seeds)
     return {
-        key: np.array([row[key] for row in rows], dtype=np.float32).reshape(*shape, *rows[0][key].shape[1:])
+        key: np.array([row[key] for row in rows], dtype=np.float32).reshape(
+            len(rows), len(sigma2s), seeds, *rows[0][key].shape[1:]
+        )
         for key in rows[0]
     }
 
