@@ -3116,7 +3116,7 @@ STATEMENTS: tuple[Claim, ...] = (
         place="not in the paper",
         statement=_text(r"""
             From Assumption 4's starts, with small steps at a constant rate, the effective rank of $F$ in the stationary
-            state follows
+            state is approximately
 
             $$
             r=r_0+\Big(\frac XC+\frac1{\kappa h-r_0}\Big)^{-1}
