@@ -241,7 +241,8 @@ class _RowSpace:
 
     def last(self, k: int, config: LinearConfig) -> Array:
         columns = np.random.default_rng(_streams(config)[3]).standard_normal((config.d, config.h))
-        return self.R[k].cpu().numpy() @ np.linalg.qr(columns)[0].T
+        Q, upper = torch.linalg.qr(torch.from_numpy(columns))
+        return (self.R[k].cpu() @ (Q * upper.diagonal().sign()).T).numpy()
 
 
 def _streams(config: LinearConfig) -> list[np.random.SeedSequence]:
@@ -284,7 +285,7 @@ def _train_group(
 ) -> list[LinearRun]:
     one = configs[0]
     W, Phi = (torch.tensor(np.array(part), dtype=torch.float64, device=one.device) for part in zip(*starts))
-    full_rank = one.d >= 2 * one.h and all(np.linalg.matrix_rank(start[1]) == one.h for start in starts)
+    full_rank = one.d >= 2 * one.h and bool((torch.linalg.matrix_rank(Phi) == one.h).all())
     engine = (_Views if sampler == "views" else _RowSpace if full_rank else _Coordinates)(configs, W, Phi)
     momentum, time = np.array([config.momentum for config in configs]), np.zeros(len(configs))
     records = []
