@@ -61,7 +61,7 @@ def step_gradients(
     >>> [g.item() for g in step_gradients(2 * one, one, 2 * one, 3 * one, "l2")]
     [4.25, 7.0, 14.0]
     """
-    return _gradients(W, Phi, torch.cat([x1.mT, x.mT, x1.mT], dim=2), loss)
+    return _gradients(W, Phi, torch.cat([x1, x, x1], dim=1).mT, loss)
 
 
 def _gradients(W: Tensor, Phi: Tensor, views: Tensor, loss: str) -> tuple[Tensor, Tensor, Tensor]:
@@ -102,7 +102,7 @@ class _Views:
         self.sigma, self.plus, self.minus = sigma2.sqrt(), (1.0 + 0.5 * sigma2).sqrt(), (0.5 * sigma2).sqrt()
         self.generators = [_generator(config) for config in configs]
         self.noise = self.W.new_empty(len(configs), 3, self.n, first.d)
-        self.views = self.W.new_empty(len(configs), first.d, 3 * self.n)
+        self.views = self.W.new_empty(len(configs), 3 * self.n, first.d)
 
     def draw(self) -> tuple[Tensor, Tensor]:
         """Both views, (runs, n, d)."""
@@ -111,10 +111,9 @@ class _Views:
         return tuple(torch.addcmul(self.noise[:, 0], self.noise[:, k], self.sigma) for k in (1, 2))
 
     def gradients(self) -> Tensor:
-        n, (x, x1) = self.n, self.draw()
-        for k, part in enumerate((x1, x, x1)):
-            self.views[:, :, k * n : (k + 1) * n] = part.mT
-        value, self.dW, self.dPhi = _gradients(self.W, self.Phi, self.views, self.loss)
+        x, x1 = self.draw()
+        torch.cat([x1, x, x1], dim=1, out=self.views)
+        value, self.dW, self.dPhi = _gradients(self.W, self.Phi, self.views.mT, self.loss)
         return value.double()
 
     def update(self, lr: Tensor) -> None:
@@ -241,7 +240,8 @@ class _RowSpace:
 
     def last(self, k: int, config: LinearConfig) -> Array:
         columns = np.random.default_rng(_streams(config)[3]).standard_normal((config.d, config.h))
-        return self.R[k].cpu().numpy() @ np.linalg.qr(columns)[0].T
+        Q, upper = torch.linalg.qr(torch.from_numpy(columns))
+        return (self.R[k].cpu() @ (Q * upper.diagonal().sign()).T).numpy()
 
 
 def _streams(config: LinearConfig) -> list[np.random.SeedSequence]:
@@ -284,7 +284,7 @@ def _train_group(
 ) -> list[LinearRun]:
     one = configs[0]
     W, Phi = (torch.tensor(np.array(part), dtype=torch.float64, device=one.device) for part in zip(*starts))
-    full_rank = one.d >= 2 * one.h and all(np.linalg.matrix_rank(start[1]) == one.h for start in starts)
+    full_rank = one.d >= 2 * one.h and bool((torch.linalg.matrix_rank(Phi) == one.h).all())
     engine = (_Views if sampler == "views" else _RowSpace if full_rank else _Coordinates)(configs, W, Phi)
     momentum, time = np.array([config.momentum for config in configs]), np.zeros(len(configs))
     records = []
