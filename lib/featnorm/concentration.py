@@ -418,4 +418,5 @@ def relative_sd(setting: Setting) -> tuple[float, float]:
     [0.188, 0.259]
     """
     moments = second_moments(setting)
-    return tuple(float(np.sqrt(2.0 * moments[name]) / setting.h) for name in ("Gram_Phi", "Gram_Psi"))  # type: ignore[return-value]
+    F, Psi = (float(np.sqrt(2.0 * moments[name]) / setting.h) for name in ("Gram_Phi", "Gram_Psi"))
+    return F, Psi

@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from flint import arb
@@ -50,10 +51,10 @@ def gronwall_case(rng: np.random.Generator) -> Case:
     kind = rng.integers(3)
     u0, theta, slope = (-1.0 if kind == 0 else 1.0), (1.0 if kind < 2 else 0.95), (0.5 if kind == 2 else 0.0)
 
-    def beta(t):  # type: ignore[no-untyped-def]
+    def beta(t: Any) -> Any:
         return b * (1 + depth * (wave * t).cos())
 
-    def u(t):  # type: ignore[no-untyped-def]
+    def u(t: Any) -> Any:
         return u0 * (theta * b * (t + depth / wave * (wave * t).sin())).exp()
 
     return u, lambda t: u0 + margin + slope * t, beta, 3.0 / b

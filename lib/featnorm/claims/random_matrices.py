@@ -77,7 +77,8 @@ def ensemble(name: str, scale: Scale, seed: int) -> tuple[tuple[int, ...], dict[
                 if name == "positive":
                     matrices = [np.abs(A) for A in matrices]
                 pairs = [(np.linalg.norm(A), np.sqrt(np.linalg.eigvalsh(A @ A.T)[-1])) for A in matrices]
-                out[beta].append(tuple(np.array(part) for part in zip(*pairs)))  # type: ignore[arg-type]
+                frobenius, operator = zip(*pairs)
+                out[beta].append((np.array(frobenius), np.array(operator)))
     return sizes, out
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.integrate import solve_ivp
@@ -32,6 +33,10 @@ from featnorm.relatives import (
 from featnorm.scale import Scale
 from featnorm.setting import Setting, effective_rank
 from featnorm.surveys import commuting_start
+
+if TYPE_CHECKING:  # the theory must start without PyTorch
+    from featnorm.relatives import Method
+    from featnorm.simsiam.relatives import Replicas
 
 # --- Laws against SGD ------------------------------------------------------------------------------------------------
 
@@ -336,16 +341,16 @@ def check_variance(weight: Callable[[Array, Array], Array], scale: Scale, seed: 
 # --- Barlow Twins and VICReg -----------------------------------------------------------------------------------------
 
 
-def _spectra(end: object) -> Array:
+def _spectra(end: Replicas) -> Array:
     """The diagonal of the correlation matrix of the rows in the circulant basis, for every replica."""
-    Phi = end.Phi  # type: ignore[attr-defined]
+    Phi = end.Phi
     Xi = Phi / np.linalg.norm(Phi, axis=-1, keepdims=True)
     return np.einsum("ij,rik,kj->rj", CIRCULANT, Xi @ Xi.transpose(0, 2, 1), CIRCULANT)
 
 
-def _diagonals(end: object) -> Array:
+def _diagonals(end: Replicas) -> Array:
     i = np.arange(SGD_SETTING.h)
-    return end.Phi[:, i, i]  # type: ignore[attr-defined]
+    return end.Phi[:, i, i]
 
 
 @lru_cache(maxsize=4)
@@ -681,15 +686,13 @@ def table_rows(setting: Setting, weak: float, strong: float, beta: float, seed: 
     at_weak = setting.with_(rho=weak)
     S = float(np.sqrt(setting.a * vicreg_equilibrium(at_weak, weights) ** 2 + weights.epsilon))
     flows: list[tuple[str, str, float, Callable[[float, float], Array]]] = []
-    for method, name in (
-        ("simsiam", "SimSiam"),
-        ("byol", "BYOL"),
-        ("directpred", "DirectPred"),
-        ("isoloss", "IsoLoss"),
-    ):
+    names: dict[Method, str] = {
+        "simsiam": "SimSiam", "byol": "BYOL", "directpred": "DirectPred", "isoloss": "IsoLoss",
+    }  # fmt: skip
+    for method, name in names.items():
         fixed = (1 - weak) / setting.a if method == "isoloss" else l2_equilibria(at_weak)[1]
-        flows.append((f"{name}, L2", f"{method} l2", fixed, modes(Relative(method, "l2", beta))))  # type: ignore[arg-type]
-        cosine = Relative(method, "exact", beta, SET)  # type: ignore[arg-type]
+        flows.append((f"{name}, L2", f"{method} l2", fixed, modes(Relative(method, "l2", beta))))
+        cosine = Relative(method, "exact", beta, SET)
         flows.append((f"{name}, cosine", f"{method} cosine", np.nan, modes(cosine)))
     flows.append(("Barlow Twins, raw features", "barlow plain", float(np.sqrt(max(1 - weak / 4, 0.0))),
                   matrix(lambda Phi: barlow_field(Phi, setting, 1.0, False))))  # fmt: skip
