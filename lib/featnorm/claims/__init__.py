@@ -21,8 +21,10 @@ from featnorm.claims import (
     gradient_flow,
     gronwall,
     hanson_wright,
+    heavy_decay,
     how_many_survive,
     how_robust,
+    image_relatives,
     l2_dynamics,
     lemma_4,
     linear_experiment,
@@ -33,8 +35,10 @@ from featnorm.claims import (
     random_matrices,
     regimes,
     relatives,
+    resnet,
     subweibull,
     survivors,
+    what_is_learned,
     where_concentration_stops,
 )
 from featnorm.claims.model import NOT_CHECKED, Check, Claim, Evidence, Result, run_check
@@ -68,6 +72,10 @@ _CHAPTERS = (
     how_many_survive,
     how_robust,
     digits,
+    heavy_decay,
+    resnet,
+    what_is_learned,
+    image_relatives,
 )
 CHECKS: dict[str, Check] = {id: check for chapter in _CHAPTERS for id, check in chapter.CHECKS.items()}
 

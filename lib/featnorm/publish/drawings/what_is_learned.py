@@ -1,0 +1,1 @@
+"""Figures of the chapter `what_is_learned`."""
