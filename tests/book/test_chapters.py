@@ -341,6 +341,14 @@ def check_how_many_survive(found: Scraps, given: dict[str, Any]) -> None:
 # --- Images
 
 
+def check_image_relatives(found: Scraps, given: dict[str, Any]) -> None:
+    """All start from one net; ranks and spreads are in their ranges."""
+    assert found.claims["beyond-image-relatives-linear"]["outcome"] == "holds"
+    for name in ("untrained", "simsiam cosine", "no-stop l2", "vicreg"):
+        assert 1 - 1e-9 <= found.glued[f"rank {name}"] <= 32
+        assert 0 <= found.glued[f"spread {name}"] <= 1
+
+
 def check_digits(found: Scraps, given: dict[str, Any]) -> None:
     """Decay times of two annealed epochs of eleven steps; ranks and spreads in their ranges, the baseline for all."""
     rates = 0.05 * 128 / 256 * (1 + 0.5)
@@ -395,6 +403,7 @@ CASES: dict[str, Case] = {
     ),
     "how_many_survive": Case({"h": 8, "d": 24, "sigma2": 0.5, "seed": 3}, ("decay", 1.0), check_how_many_survive),
     # --- Images
+    "image_relatives": Case({"epochs": 3, "seed": 1}, ("epochs", 0), check_image_relatives),
     "digits": Case({"light": 0.001, "heavy": 0.1, "extreme": 0.5, "seed": 1}, ("heavy", -0.1), check_digits),
 }
 

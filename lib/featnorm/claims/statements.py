@@ -3552,4 +3552,25 @@ STATEMENTS: tuple[Claim, ...] = (
         new="The law is measured; an argument gives its variable and the power of $X$, not its constants.",
     ),
     # ----------------------------------------------------------------------------------------- beyond the paper: images
+    Claim(
+        id="beyond-image-relatives-linear",
+        kind="beyond",
+        name="What the linear theory predicts",
+        title="which relatives collapse onto the direction without noise",
+        place="not in the paper",
+        statement=_text(r"""
+            Let coordinate $j$ of the anchor have variance $s_j$ and its noise variance $n_j$, one coordinate have no
+            noise, $\rho=0$, and the start be aligned with all $w_j>0$ and $c_j=\varphi_j(0)-w_j(0)^2>0$. To leading
+            order, without stop-gradient or without predictor, with the cosine loss or the L2 loss, only the mode
+            without noise is left in the end: $\varphi_j/\tr F\to0$ for all others. With both, every mode stays, at
+            $\varphi_j=\mu^2\eta_j^2+c_j$ with $\eta_j=s_j/(s_j+n_j)$, where $\sum_j\varphi_j=\tr F(0)$ fixes
+            $\mu$ for the cosine loss, and $\mu=1$ for the L2 loss if the start is in the basin of that state.
+            """),
+        restored="exact",
+        chapter="image_relatives",
+        collapse=("dimensional", "functional"),
+        uses=("beyond-anisotropic",),
+        nearest="{ref}`beyond-anisotropic`, which has the stop-gradient and the predictor.",
+        new="The same model without one of them, where the noise differs between directions.",
+    ),
 )
