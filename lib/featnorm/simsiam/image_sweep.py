@@ -68,6 +68,8 @@ def experiments(size: str) -> dict[str, ImageConfig]:
     out["main"] = replace(base, epochs=100 if size == "gpu" else base.epochs * 2)
     kinds = [("simsiam", "l2"), ("no-stop", "cosine"), ("no-predictor", "cosine"), ("byol", "cosine")]
     kinds += [
+        ("no-stop", "l2"),
+        ("no-predictor", "l2"),
         ("byol", "l2"),
         ("directpred", "cosine"),
         ("directpred", "l2"),
@@ -77,7 +79,8 @@ def experiments(size: str) -> dict[str, ImageConfig]:
     for seed in range(SEEDS):
         for method, loss in [("simsiam", "cosine"), *kinds]:
             for factor in (0.1, 1.0, 3.0):
-                lr = base.lr * factor
+                # the L2 loss diverges at rates that the cosine loss bears: its pull grows with the size of the features
+                lr = base.lr * factor * (0.1 if loss == "l2" else 1.0)
                 config = replace(base, seed=seed, method=method, loss=loss, lr=lr)
                 out[f"relative-{method}-{loss}-lr{lr:g}-seed{seed}"] = config
     return out
