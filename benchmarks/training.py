@@ -170,8 +170,8 @@ if __name__ == "__main__":
         "",
         f"Data {data.name}, {len(data.x_train)} images; convnet of width {base.width}, batch {base.batch}, standard "
         f"heads; {ROUNDS} runs of {EPOCHS} epochs, taken in turn. Times are CPU seconds on one thread, since the "
-        f"machine is shared; the first line includes one kNN at the end, the last one kNN in every epoch. The plain recipe "
-        f"loads with PIL in the same process. {machine()}; commit {commit()}.",
+        f"machine is shared; the first line includes one kNN at the end, the last one kNN in every epoch. "
+        f"The plain recipe loads with PIL in the same process. {machine()}; commit {commit()}.",
         "",
         "| | featnorm | plain recipe |",
         "|---|---|---|",
