@@ -21,7 +21,7 @@ export OMP_NUM_THREADS
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 
-.PHONY: help install book test check-book chapter-smoke lint bench seeds clean
+.PHONY: help install book test check-book chapter-smoke lint bench seeds gpu clean
 
 help:  ## list the targets
 	@sed -nE 's/^([a-z-]+):.*  ## (.*)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | column -t -s '|'
@@ -64,10 +64,17 @@ lint: $(STAMP)  ## ruff over the library, the tests and the book's extensions
 	$(BIN)/ruff check $(CODE)
 
 bench: $(STAMP)  ## timings beside the alternative, written into benchmarks/ (minutes)
-	for name in augment concentration equilibria linear moments subweibull; do $(BIN)/python benchmarks/$$name.py || exit; done
+	for name in augment concentration equilibria linear moments subweibull training; do $(BIN)/python benchmarks/$$name.py || exit; done
 
 seeds: $(STAMP)  ## every check for ten seeds at smoke scale; writes benchmarks/seeds.md (minutes)
 	$(BIN)/python benchmarks/seeds.py
+
+# Needs no environment of its own: a machine with a GPU has a PyTorch that fits it. The same command again goes on.
+gpu: OUT ?= _build/gpu
+gpu: MINUTES ?= 600
+gpu:  ## the image experiments that need a GPU, resumable: GPU_PYTHON=python3 OUT=folder DATA=cifar10.npz MINUTES=600
+	PYTHONPATH=lib $(or $(GPU_PYTHON),python3) -m featnorm image --size gpu --folder $(OUT) $(if $(DATA),--data $(DATA)) \
+		--max-minutes $(MINUTES)
 
 clean:  ## remove everything built, the execution cache included
 	rm -rf _build
