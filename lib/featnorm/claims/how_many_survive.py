@@ -262,21 +262,31 @@ def held_out(name: str, rank: str = "rank") -> Array:
 class Law:
     """r = floor + 1 / (X^exponent / C + 1 / (share h - floor)), or a law with something else or less in it.
 
-    ``signal`` is the exponent of a - 1/a in X; ``exponent`` 0 leaves X out, so that the rank is a share of h.
+    ``signal`` is the exponent of a - 1/a in X; ``exponent`` 0 leaves X out, so that the rank is a share of h. With
+    ``corner`` n the two terms are joined as the n-th root of the sum of their n-th powers.
     """
 
     exponent: float = 1.0
     signal: float = 2.0
     floor: bool = True
     ceiling: bool = True
+    corner: float = 1.0
 
     def value(self, constants: Array, points: Cells) -> Array:
         """The law at these constants, C, share and floor, for every point."""
-        C, share, floor = constants
         a = 1.0 + points.sigma2
-        X = points.decay / points.batch * (a - 1.0 / a) ** self.signal
-        floor = self.floor * floor
-        return floor + 1.0 / (X**self.exponent / C + self.ceiling / (share * points.h - floor))
+        return self.at(constants, points.decay / points.batch * (a - 1.0 / a) ** self.signal, points.h)
+
+    def at(self, constants: Array, X: ArrayLike, h: ArrayLike) -> Array:
+        """The same at a noise X and a size h; they broadcast.
+
+        >>> float(Law().at(np.array([1.0, 1.0, 0.0]), 0.5, 2))
+        1.0
+        """
+        C, share, floor = constants
+        floor, n = self.floor * floor, self.corner
+        strong, weak = np.asarray(X) ** self.exponent / C, self.ceiling / (share * np.asarray(h) - floor)
+        return floor + (strong**n + weak**n) ** (-1.0 / n)
 
 
 #: The law of the claim first, then laws of another form.
@@ -309,7 +319,7 @@ def _fit(law: Callable[[Array], Law], points: Cells, exponents: int) -> Optimize
     start = [np.log(0.04), 0.9, 2.0] + [1.0] * exponents
     if not exponents:
         start[0] = np.log(20.0) + law(np.array(start)).exponent * np.log(2e-3)
-    low, high = [-np.inf, 0.3, 0.0, 0.0], [np.inf, 99.0, 0.29 * points.h.min(), np.inf]
+    low, high = [-np.inf, 0.3, 0.0, 0.1], [np.inf, 99.0, 0.29 * points.h.min(), np.inf]
     return least_squares(
         lambda p: np.log(law(p).value(np.array([np.exp(p[0]), *p[1:3]]), points) / points.rank),
         start,
@@ -326,16 +336,50 @@ def fitted(name: str) -> Fitted:
     return Fitted(constants, np.log(law.value(constants, odd) / odd.rank))
 
 
+@lru_cache
+def rival(exponent: float, corner: bool) -> tuple[Law, Fitted]:
+    """The law with another exponent of X, as it stands or with a fourth constant, its corner, fitted as the others."""
+    points = cells(*SURVEYS.values()).small_steps()
+    even, odd = points.where(~points.odd), points.where(points.odd)
+
+    def law(p: Array) -> Law:
+        return Law(exponent=exponent, corner=p[3] if corner else 1.0)
+
+    found = _fit(law, even, int(corner)).x
+    constants = np.array([np.exp(found[0]), *found[1:3]])
+    return law(found), Fitted(constants, np.log(law(found).value(constants, odd) / odd.rank))
+
+
+def parting(exponent: float, h: int) -> tuple[float, float]:
+    """The X from 1e-5 to 1 at which the law and its `rival` with a corner differ most at size h, and by what factor."""
+    X = np.geomspace(1e-5, 1.0, 400)
+    law, found = rival(exponent, True)
+    ratio = law.at(found.constants, X, h) / rank_under_noise(X, h)
+    at = int(np.argmax(np.abs(np.log(ratio))))
+    return float(X[at]), float(ratio[at])
+
+
+def without_size(h: int) -> float:
+    """Root mean square error of log rank at one h, of the law fitted to all points of the other sizes."""
+    points = cells(*SURVEYS.values()).small_steps()
+    found = _fit(lambda p: Law(), points.where(points.h != h), 0).x
+    here = points.where(points.h == h)
+    return _rms(np.log(Law().value(np.array([np.exp(found[0]), *found[1:]]), here) / here.rank))
+
+
 def rank_under_noise(X: ArrayLike, h: ArrayLike) -> Array:
     """The fitted law of the claim: effective rank at the noise X and the size h."""
-    C, share, floor = fitted("the law").constants
-    return floor + 1.0 / (np.asarray(X) / C + 1.0 / (share * np.asarray(h) - floor))
+    return Law().at(fitted("the law").constants, X, h)
 
 
-def larger_size_errors() -> Array:
-    """Errors of log rank of the fitted law at h = 128, a size that no fit has seen; a point each, small steps."""
+def larger_size_errors(rival_exponent: float | None = None) -> Array:
+    """Errors of log rank of the fitted law at h = 128, a size that no fit has seen; a point each, small steps.
+
+    Or of the `rival` with a corner that has this exponent.
+    """
     points = cells(LARGER).small_steps()
-    return np.log(rank_under_noise(points.X, points.h) / points.rank)
+    law, found = (Law(), fitted("the law")) if rival_exponent is None else rival(rival_exponent, True)
+    return np.log(law.value(found.constants, points) / points.rank)
 
 
 def noise_for(rank: float, h: int) -> float:

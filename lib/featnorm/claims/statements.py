@@ -3250,7 +3250,8 @@ STATEMENTS: tuple[Claim, ...] = (
             SGD without weight decay, $h=16$, $d=64$, $\sigma^2=1$. In each of the groups of the table (Assumption 1;
             the law of the inputs; the start; the head; the normalisation) the rule of {ref}`beyond-terminal-matrix` is
             on average nearer to the final spectrum of $F$ over its trace than the spectrum of the start and than equal
-            eigenvalues.
+            eigenvalues. Over all of them together it is nearer than with its offsets from $\bar w^2$ left out, halved
+            or half as large again.
             """),
         restored="exact",
         chapter="how_robust",
