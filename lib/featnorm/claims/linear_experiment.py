@@ -128,7 +128,7 @@ class Falls:
 
 
 def check_asymmetry_order(falls: Falls, scale: Scale, seed: int) -> Evidence:
-    """The slope of the largest asymmetry of W in training against h / d, over seven sizes."""
+    """The slope of the largest asymmetry of W in training against h / d, over the archived sizes."""
     archive = results.load("asymmetry-by-size")
     c, found = archive.manifest["config"], archive.arrays["asymmetry"]
     by_ratio = found[:, c["batches"].index(falls.batch)].T
