@@ -3,6 +3,8 @@
 ``claim ID`` states a claim of the registry: its name, place, how sure its formula is, and its text. The id becomes an
 anchor, so ``{ref}`lemma-1` `` links to it by its name. ``claims-dashboard PART`` becomes the summary, the table or the
 graph of all claims with the results of this build. ``not-yet-checked`` states every claim that no chapter states.
+``claims-beyond`` lists the claims of our own, by chapter. The role ``{outcome}`ID` `` is the outcome of one claim in this
+build, as a link to its statement.
 """
 
 from __future__ import annotations
@@ -14,11 +16,12 @@ from typing import Any, cast
 from docutils import nodes
 from sphinx.domains.std import StandardDomain
 from sphinx.util import logging
-from sphinx.util.docutils import SphinxDirective
+from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from featnorm.claims import CHECKS, NOT_CHECKED, REGISTRY, Claim
 from featnorm.publish import dashboard
 from featnorm.publish.claim_box import MIME
+from featnorm.publish.figure import COLOURS
 
 logger = logging.getLogger(__name__)
 
@@ -99,6 +102,58 @@ class DashboardDirective(SphinxDirective):
         return [dashboard_node(part=self.arguments[0])]
 
 
+class outcome_node(nodes.Inline, nodes.Element):
+    """Holds the place of one claim's outcome until every chapter has been read."""
+
+
+class OutcomeRole(SphinxRole):
+    """The outcome of one claim."""
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        if self.text not in REGISTRY:
+            message = self.inliner.reporter.error(
+                f"outcome: claim {self.text!r} is not in the registry", line=self.lineno
+            )
+            return [self.inliner.problematic(self.rawtext, self.rawtext, message)], [message]
+        return [outcome_node(claim=self.text)], []
+
+
+class SwatchRole(SphinxRole):
+    """The colour that a symbol has in every figure."""
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        if self.text not in COLOURS:
+            message = self.inliner.reporter.error(f"swatch: no colour is named {self.text!r}", line=self.lineno)
+            return [self.inliner.problematic(self.rawtext, self.rawtext, message)], [message]
+        colour = COLOURS[self.text]
+        html = f'<span style="color:{colour}" aria-hidden="true">&#9632;</span> {colour}'
+        return [nodes.raw("", html, format="html")], []
+
+
+class BeyondDirective(SphinxDirective):
+    """List the claims of our own, chapter by chapter: title, outcome, nearest known result and what is new."""
+
+    def run(self) -> list[nodes.Node]:
+        text: list[str] = []
+        last = None
+        for claim in sorted(
+            (c for c in REGISTRY.values() if c.kind == "beyond" and c.chapter), key=lambda c: str(c.chapter)
+        ):
+            if claim.chapter != last:
+                last = claim.chapter
+                text.append(f"{{doc}}`{last}`")
+            known = f" *Nearest known result:* {claim.nearest} *New here:* {claim.new}" if claim.nearest else ""
+            text.append(f"- {{ref}}`{claim.id}`, {claim.title}: {{outcome}}`{claim.id}`.{known}")
+        return self.parse_text_to_nodes("\n\n".join(text))
+
+
+def outcome_shown(claim: Claim, results: dashboard.Results, address: str | None) -> nodes.Element:
+    """A claim's outcome as a coloured word, linked to ``address`` if there is one."""
+    word = dashboard.outcome_of(claim, results)
+    badge = nodes.inline("", word, classes=["featnorm-outcome", f"featnorm-{word.split()[0]}"])
+    return badge if address is None else nodes.reference("", "", badge, refuri=address, internal=True)
+
+
 def collect(folder: Path, docnames: list[str]) -> dict[str, dict[str, Any]]:
     """The results that the chapters handed over, by the id of the claim.
 
@@ -118,10 +173,11 @@ def collect(folder: Path, docnames: list[str]) -> dict[str, dict[str, Any]]:
 
 def _fill(app: Any, doctree: nodes.document, docname: str) -> None:
     places = list(doctree.findall(dashboard_node))
-    if not places:
+    outcomes = list(doctree.findall(outcome_node))
+    if not places and not outcomes:
         return
     results = collect(Path(app.env.mystnb_config.output_folder), sorted(app.env.found_docs))
-    for id in CHECKS:
+    for id in CHECKS if places else ():
         if id not in results:
             logger.warning("claim %s has a check, but no chapter of this build ran it", id, location=docname)
     labels = app.env.get_domain("std").labels
@@ -133,15 +189,27 @@ def _fill(app: Any, doctree: nodes.document, docname: str) -> None:
     for place in places:
         html = _PARTS[place["part"]](list(REGISTRY.values()), results, link)
         place.replace_self(nodes.raw("", html, format="html"))
+    for outcome in outcomes:
+        id = outcome["claim"]
+        if id not in labels:
+            logger.warning("undefined label: %s", id, location=docname)
+        outcome.replace_self(outcome_shown(REGISTRY[id], results, link(id) if id in labels else None))
+
+
+_COLLECTING = ("/claims", "/intro", "/at_a_glance", "/questions", "/beyond")
 
 
 def _rewrite(app: Any, env: Any) -> list[str]:
     """The dashboard depends on every chapter: write its pages in every build, also where their text did not change."""
-    return [name for name in env.found_docs if name.endswith(("/claims", "/intro"))]
+    return [name for name in env.found_docs if name.endswith(_COLLECTING)]
 
 
 def setup(app: Any) -> dict[str, Any]:
     app.add_node(dashboard_node)
+    app.add_node(outcome_node)
+    app.add_role("outcome", OutcomeRole())
+    app.add_role("swatch", SwatchRole())
+    app.add_directive("claims-beyond", BeyondDirective)
     app.add_directive("claim", ClaimDirective)
     app.add_directive("not-yet-checked", NotYetCheckedDirective)
     app.add_directive("claims-dashboard", DashboardDirective)
