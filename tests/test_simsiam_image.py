@@ -146,6 +146,22 @@ def test_sweep_is_balanced_resumable_and_refuses_other_results(tmp_path, capsys)
         image_sweep.sweep({"one": replace(SMALL, rho=0.2)}, small_images(), tmp_path)
 
 
+def test_an_archive_is_verified_with_its_images_only(tmp_path) -> None:
+    images, runs = small_images(), {"one": SMALL, "two": replace(SMALL, rho=0.1)}
+    assert image_sweep.sweep(runs, images, tmp_path) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(image_sweep.results, "ROOT", tmp_path / "results")
+        image_sweep.archive(runs, tmp_path, "demo", "featnorm image", "CPU")
+        found = image_sweep.verify("demo", images, 1)
+        assert found.agrees and found.difference == 0.0 and found.replayed == "runs = 1 of 2"
+        assert image_sweep.results.load("demo").arrays["knn"].shape[0] == 2
+        with pytest.raises(ValueError, match="first = 3: must be at most 2"):
+            image_sweep.verify("demo", images, 3)
+        other = replace(images, x_test=images.x_test ^ 1)
+        with pytest.raises(ValueError, match=f"demo: was made of other images, of SHA-256 {images.sha256}"):
+            image_sweep.verify("demo", other, 1)
+
+
 def read_knn(folder) -> int:
     return len(image_sweep.read_result(folder, "one")[1]["knn"])
 

@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from featnorm import claims, results
 from featnorm._validate import natural
@@ -81,7 +82,9 @@ def _parser(command: str = "") -> argparse.ArgumentParser:
         epilog=_RESULTS_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    again.add_argument("name", choices=list(ARCHIVES), metavar="NAME", help=f"one of {', '.join(ARCHIVES)}")
+    names = list(dict.fromkeys([*ARCHIVES, *results.names()]))
+    again.add_argument("name", choices=names, metavar="NAME", help=f"one of {', '.join(names)}")
+    again.add_argument("--data", type=Path, metavar="FILE", help="for runs on images: the .npz they were made of")
     again.add_argument("--first", type=int, default=5, metavar="N", help="how many entries to replay (default 5)")
     for name, words in FAMILIES.items():
         family = commands.add_parser(name, help=words, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -112,12 +115,21 @@ def archive(name: str) -> None:
     )
 
 
-def verify(name: str, first: int) -> int:
-    """Replay the first entries of an archived run and say what came out; 0 if they agree, else 1."""
-    recipe = ARCHIVES[name]
-    found = results.verify(name, recipe, first)
+def verify(name: str, first: int, images: Path | None = None) -> int:
+    """Replay the first entries of an archived run and say what came out; 0 if they agree, else 1.
+
+    Runs on images need the file of the images, which is not in the repository; each entry is one run of training.
+    """
+    if name in ARCHIVES:
+        found, tolerance = results.verify(name, ARCHIVES[name], first), ARCHIVES[name].tolerance
+    else:
+        if images is None:
+            raise ValueError(f"{name}: is of images that are not in this repository; give them as --data FILE.npz")
+        from featnorm.simsiam import data, image_sweep  # loads PyTorch
+
+        found, tolerance = image_sweep.verify(name, data.load("cifar10", images), first), image_sweep.TOLERANCE
     word = "agrees, so that the archive is not stale" if found.agrees else "differs; the archive stays as it is"
-    print(f"{name}: {word} ({found.replayed}; difference {found.difference:.2g}, tolerance {recipe.tolerance:g})")
+    print(f"{name}: {word} ({found.replayed}; difference {found.difference:.2g}, tolerance {tolerance:g})")
     return int(not found.agrees)
 
 
@@ -165,7 +177,7 @@ def _main(argv: Sequence[str] | None) -> int:
             return 0
         if args.command == "results":
             if args.action == "verify":
-                return verify(args.name, args.first)
+                return verify(args.name, args.first, args.data)
             for name in results.names():
                 print(f"{name:32s} {'stale' if results.load(name).stale else 'code unchanged'}")
             return 0

@@ -314,18 +314,40 @@ def verify(name: str, recipe: Recipe, first: int, root: Path | str | None = None
     if positive_int("first", first) > whole:
         raise ValueError(f"first = {first}: must be at most {recipe.part} = {whole}")
     closure = closure_hash(recipe.made_by)  # from before the replay, during which the code may change
-    again = {key: np.asarray(value) for key, value in recipe.function(**{**config, recipe.part: first}).items()}
+    again = recipe.function(**{**config, recipe.part: first})
+    replayed = f"{recipe.part} = {first} of {whole}"
+    return confirm(name, again, replayed, recipe.tolerance, recipe.source, closure, root)
+
+
+def confirm(
+    name: str,
+    arrays: Mapping[str, ArrayLike],
+    replayed: str,
+    tolerance: float,
+    source: str,
+    closure: str,
+    root: Path | str | None = None,
+) -> Replay:
+    """Compare what a replay gave with the first entries of an archive; where it agrees, write it into the manifest.
+
+    ``replayed`` says what was replayed; ``closure`` is `closure_hash` from before the replay. See `verify`.
+
+    Raises ValueError for arrays of other names, and what `load` raises.
+    """
+    archive = load(name, root)
+    manifest = dict(archive.manifest)
+    again = {key: np.asarray(value) for key, value in arrays.items()}
     if again.keys() != archive.arrays.keys():
         raise ValueError(f"{name}: holds {', '.join(archive.arrays)}, the replay gave {', '.join(again)}")
     difference = max(
         _difference(again[key], value[tuple(map(slice, again[key].shape))]) for key, value in archive.arrays.items()
     )
-    found = Replay(difference, difference <= recipe.tolerance, f"{recipe.part} = {first} of {whole}")
+    found = Replay(difference, difference <= tolerance, replayed)
     if found.agrees:
         record = {
             **{"date": datetime.now(UTC).date().isoformat(), "commit": commit(), "machine": machine()},
-            **{"replayed": found.replayed, "largest_difference": difference, "tolerance": recipe.tolerance},
-            **{"tolerance_from": recipe.source, "replaced_closure_sha256": manifest["closure_sha256"]},
+            **{"replayed": found.replayed, "largest_difference": difference, "tolerance": tolerance},
+            **{"tolerance_from": source, "replaced_closure_sha256": manifest["closure_sha256"]},
         }
         manifest |= {"closure_sha256": closure, "verified": [*manifest.get("verified", []), record]}
         file = _folder(name, root) / "manifest.json"
