@@ -322,8 +322,6 @@ def check_discrete_steps(found: Scraps, given: dict[str, Any]) -> None:
     assert found.glued["rises from"] < found.glued["rises to"] < 0
 
 
-
-
 def check_how_many_survive(found: Scraps, given: dict[str, Any]) -> None:
     """The flow's end is that of these starts; the law's noise for three survivors gives three."""
     end = flow_end(given["h"], given["d"], 1, given["seed"])
@@ -358,6 +356,16 @@ def check_digits(found: Scraps, given: dict[str, Any]) -> None:
             assert 1 - 1e-9 <= found.glued[f"rank {loss} {name}"] <= 32
             assert 0 <= found.glued[f"spread {loss} {name}"] <= 1
     assert found.glued["kNN pixels"].startswith("0.953 (")  # no randomness: neighbours among pixels
+
+
+def check_resnet(found: Scraps, given: dict[str, Any]) -> None:
+    """Numbers read from the archive lie in their ranges; the start of Assumption 4 is symmetric."""
+    assert found.glued["asymmetry start"] == 0.0
+    assert 0.0 < found.glued["kNN untrained"] < 1.0
+    for name in ("slow", "fast"):
+        assert 1.0 - 1e-9 <= found.glued[f"rank {name}"] <= 64.0
+        assert 0.0 < found.glued[f"asymmetry {name}"] < 1.0 and 0.0 < found.glued[f"commutator {name}"] < 1.0
+        assert found.glued[f"start {name}"] == ("Collapse" if given["rho"] > 0.2 else "Acute")
 
 
 CASES: dict[str, Case] = {
@@ -404,6 +412,7 @@ CASES: dict[str, Case] = {
     "how_many_survive": Case({"h": 8, "d": 24, "sigma2": 0.5, "seed": 3}, ("decay", 1.0), check_how_many_survive),
     # --- Images
     "image_relatives": Case({"epochs": 3, "seed": 1}, ("epochs", 0), check_image_relatives),
+    "resnet": Case({"rho": 0.02}, ("rho", -0.1), check_resnet),
     "digits": Case({"light": 0.001, "heavy": 0.1, "extreme": 0.5, "seed": 1}, ("heavy", -0.1), check_digits),
 }
 

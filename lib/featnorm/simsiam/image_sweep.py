@@ -50,6 +50,17 @@ BASE = {
 }
 
 
+def _main(size: str, base: ImageConfig) -> dict[str, ImageConfig]:
+    """Figures 10 to 12; on a CPU also a second seed, and the learning rate that was tried beside the one kept."""
+    if size == "digits":
+        return {"main": replace(base, epochs=base.epochs * 2)}
+    if size == "gpu":  # Appendix D.2 uses the views of the ImageNet recipe, blur included
+        return {"main": replace(base, epochs=100, rho=5e-3, blur=True)}
+    small = replace(base, encoder="resnet-cifar", width=16, h=64, batch=128, epochs=20, lr=0.03, rho=0.01)
+    small = replace(small, blur=False, knn_every=5)
+    return {"main": small, "main-seed1": replace(small, seed=1), "main-lr0.1": replace(small, lr=0.1)}
+
+
 def experiments(size: str) -> dict[str, ImageConfig]:
     """Every run by name, seed-major: ``decay-...`` (Fig. 1), ``main`` (Fig. 10 to 12), ``relative-...``.
 
@@ -70,7 +81,7 @@ def experiments(size: str) -> dict[str, ImageConfig]:
             for loss in ("cosine", "l2"):
                 out[f"decay-{loss}-rho{rho:g}-seed{seed}"] = replace(at, rho=rho, loss=loss)
         out[f"decay-nostop-rho0.0001-seed{seed}"] = replace(at, method="no-stop")
-    out["main"] = replace(base, epochs=100 if size == "gpu" else base.epochs * 2)
+    out |= _main(size, base)
     kinds = [("simsiam", "l2"), ("no-stop", "cosine"), ("no-predictor", "cosine"), ("byol", "cosine")]
     kinds += [
         ("no-stop", "l2"),
