@@ -173,6 +173,7 @@ OUTCOMES = {
     "assumption-1": "departs",
     "assumption-5": "departs",
     "parabola-before-drift": "fails",
+    "figure-1": "undecided",
 }
 
 

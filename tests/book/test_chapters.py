@@ -341,6 +341,14 @@ def check_how_many_survive(found: Scraps, given: dict[str, Any]) -> None:
 # --- Images
 
 
+def check_heavy_decay(found: Scraps, given: dict[str, Any]) -> None:
+    """The archive reaches decay times at which something can collapse, and has both baselines."""
+    assert found.claims["figure-1"]["evidence"]["kind"] == "archived"
+    assert found.glued["outcome"] == found.claims["figure-1"]["outcome"]
+    assert float(found.glued["longest"]) >= 10
+    assert 0.1 < float(found.glued["untrained"]) < float(found.glued["pixels"])
+
+
 def check_digits(found: Scraps, given: dict[str, Any]) -> None:
     """Decay times of two annealed epochs of eleven steps; ranks and spreads in their ranges, the baseline for all."""
     rates = 0.05 * 128 / 256 * (1 + 0.5)
@@ -395,6 +403,7 @@ CASES: dict[str, Case] = {
     ),
     "how_many_survive": Case({"h": 8, "d": 24, "sigma2": 0.5, "seed": 3}, ("decay", 1.0), check_how_many_survive),
     # --- Images
+    "heavy_decay": Case({"seed": 1}, ("seed", -1), check_heavy_decay),
     "digits": Case({"light": 0.001, "heavy": 0.1, "extreme": 0.5, "seed": 1}, ("heavy", -0.1), check_digits),
 }
 
