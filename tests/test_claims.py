@@ -173,7 +173,6 @@ OUTCOMES = {
     "assumption-1": "departs",
     "assumption-5": "departs",
     "parabola-before-drift": "fails",
-    "figure-1": "undecided",
 }
 
 

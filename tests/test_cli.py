@@ -36,7 +36,7 @@ def test_json_is_json(capsys):
     ("argv", "words"),
     [
         (["claims", "lema-1"], "did you mean 'lemma-1'"),
-        (["claims", "eq-6", "figure-10"], "not yet checked"),
+        (["claims", "eq-6", "figure-1"], "not yet checked"),
         (["claims", "eq-7", "--seed", "-1"], "--seed = -1: must be a whole number >= 0"),
     ],
 )

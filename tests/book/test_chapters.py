@@ -343,8 +343,7 @@ def check_how_many_survive(found: Scraps, given: dict[str, Any]) -> None:
 
 def check_heavy_decay(found: Scraps, given: dict[str, Any]) -> None:
     """The archive reaches decay times at which something can collapse, and has both baselines."""
-    assert found.claims["figure-1"]["evidence"]["kind"] == "archived"
-    assert found.glued["outcome"] == found.claims["figure-1"]["outcome"]
+    assert found.glued["contradictions"] > 0
     assert float(found.glued["longest"]) >= 10
     assert 0.1 < float(found.glued["untrained"]) < float(found.glued["pixels"])
 

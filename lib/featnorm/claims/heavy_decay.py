@@ -100,13 +100,10 @@ def check_figure_1(figure: Figure, scale: Scale, seed: int) -> Evidence:
     return Evidence(min(by_rho), 0.0, source, "archived", len(collapsed), 0, numbers=numbers)
 
 
-CHECKS: dict[str, Check] = {
-    "figure-1": Check(
-        check_figure_1,
-        Figure(),
-        {
-            "the losses are swapped": Figure("l2", "cosine"),
-            "the loss without stop-gradient survives instead": Figure("nostop", "l2", "cosine"),
-        },
-    ),
+#: Statements that the archived runs do not show, each of which the rule would have to reject to decide anything.
+SWAPPED = {
+    "the losses are swapped": Figure("l2", "cosine"),
+    "the loss without stop-gradient survives instead": Figure("nostop", "l2", "cosine"),
 }
+
+CHECKS: dict[str, Check] = {}  # Figure 1 is undecided: the control without stop-gradient does not collapse
