@@ -347,6 +347,13 @@ def check_image_relatives(found: Scraps, given: dict[str, Any]) -> None:
         assert 0 <= found.glued[f"spread {name}"] <= 1
 
 
+def check_heavy_decay(found: Scraps, given: dict[str, Any]) -> None:
+    """The archive reaches decay times at which something can collapse, and has both baselines."""
+    assert found.glued["contradictions"] > 0
+    assert float(found.glued["longest"]) >= 10
+    assert 0.1 < float(found.glued["untrained"]) < float(found.glued["pixels"])
+
+
 def check_digits(found: Scraps, given: dict[str, Any]) -> None:
     """Decay times of two annealed epochs of eleven steps; ranks and spreads in their ranges, the baseline for all."""
     rates = 0.05 * 128 / 256 * (1 + 0.5)
@@ -413,6 +420,7 @@ CASES: dict[str, Case] = {
     # --- Images
     "image_relatives": Case({"epochs": 3, "seed": 1}, ("epochs", 0), check_image_relatives),
     "resnet": Case({"rho": 0.02}, ("rho", -0.1), check_resnet),
+    "heavy_decay": Case({"seed": 1}, ("seed", -1), check_heavy_decay),
     "digits": Case({"light": 0.001, "heavy": 0.1, "extreme": 0.5, "seed": 1}, ("heavy", -0.1), check_digits),
 }
 

@@ -61,6 +61,7 @@ STATEMENTS: tuple[Claim, ...] = (
             value. The representation does not collapse.
             """),
         restored="guess",
+        chapter="heavy_decay",
         collapse=("functional",),
         uses=("eq-2",),
     ),

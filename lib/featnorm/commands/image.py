@@ -94,7 +94,8 @@ def _list(args: argparse.Namespace) -> int:
     if args.archive:
         command = f"featnorm image --size {args.size} --only '{args.only}' --folder OUT --data DATA"
         device = "CUDA" if args.size == "gpu" else "CPU, one thread"
-        image_sweep.archive(runs, args.folder, args.archive, command, device)
+        images = _images(args) if args.data else None
+        image_sweep.archive(runs, args.folder, args.archive, command, device, images)
         return 0
     left = image_sweep.sweep(runs, _images(args), args.folder, args.max_minutes)
     print(f"{len(runs) - left} of {len(runs)} runs are done")

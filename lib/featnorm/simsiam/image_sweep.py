@@ -17,8 +17,9 @@ import numpy as np
 
 from featnorm import _files, results
 from featnorm._validate import nonnegative, one_of, positive_int
+from featnorm.simsiam import probe
 from featnorm.simsiam.data import ImageData
-from featnorm.simsiam.image import ImageConfig, ImageRun, train
+from featnorm.simsiam.image import ImageConfig, ImageRun, pixels, train
 
 SIZES = ("gpu", "cpu", "digits")
 SEEDS = 3
@@ -170,10 +171,13 @@ def _stacked(names: list[str], found: list[dict[str, np.ndarray]], failed: list[
     return arrays
 
 
-def archive(runs: dict[str, ImageConfig], folder: Path, name: str, command: str, device: str) -> None:
+def archive(
+    runs: dict[str, ImageConfig], folder: Path, name: str, command: str, device: str, data: ImageData | None = None
+) -> None:
     """All results of ``runs`` into one archive of `featnorm.results`: records stacked as (runs, records, ...).
 
-    A run that ended early is padded with nan. Raises ValueError where a result is missing or the code changed midway.
+    A run that ended early is padded with nan. With the images, the kNN accuracy of their pixels is kept as a baseline
+    in the configuration. Raises ValueError where a result is missing or the code changed midway.
     """
     if missing := [run for run in runs if not is_done(folder, run)]:
         raise ValueError(f"folder: has no result of {len(missing)} of {len(runs)} runs, the first is {missing[0]}")
@@ -184,12 +188,18 @@ def archive(runs: dict[str, ImageConfig], folder: Path, name: str, command: str,
     if len(images := {str(about["data"]) for about, _ in found}) != 1:
         raise ValueError(f"folder: its results come from {len(images)} sets of images")
     total = sum(float(about["seconds"]) for about, _ in found)  # type: ignore[arg-type]
-    configs = {run: asdict(config) for run, config in runs.items()}
+    config: dict[str, object] = {"data_sha256": images.pop(), "runs": {run: asdict(c) for run, c in runs.items()}}
+    if data is not None:
+        if data.sha256 != config["data_sha256"]:
+            raise ValueError("data: are other images than those of the results")
+        train_pixels, test_pixels = pixels(data)
+        neighbours = next(iter(runs.values())).neighbours
+        config["pixels_knn"] = probe.knn(train_pixels, data.y_train, test_pixels, data.y_test, neighbours).value
     results.save(
         name,
         _stacked(list(runs), [records for _, records in found], [str(about["failed"]) for about, _ in found]),
         made_by=MADE_BY,
-        config={"data_sha256": images.pop(), "runs": configs},
+        config=config,
         seed=0,
         command=command,
         seconds=total,
