@@ -1,15 +1,15 @@
 """SimSiam on images: encoders, losses, measures, training that resumes, experiments that can be cut short."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 import torch
 
-from featnorm import setting
+from featnorm import results, setting
 from featnorm.cli import main
 from featnorm.simsiam import image_sweep
-from featnorm.simsiam.data import ImageData, load
+from featnorm.simsiam.data import ImageData, load, save_npz
 from featnorm.simsiam.encoders import convnet, resnet
 from featnorm.simsiam.image import ImageConfig, Model, measure, pixels, read_checkpoint, train, write_checkpoint
 from featnorm.simsiam.linear import symmetrised_loss
@@ -105,6 +105,67 @@ def test_options_for_the_gpu_run_on_the_cpu() -> None:
     run = train(config, small_images(), max_steps=2)
     assert run is not None and run.steps == 2 and not run.failed
     assert train(replace(SMALL, heads="standard"), small_images(), max_steps=2).steps == 2
+
+
+def test_main_runs_follow_appendix_d2_and_the_cpu_ones_are_those_of_the_archive() -> None:
+    gpu = image_sweep.experiments("gpu")["main"]
+    assert (gpu.encoder, gpu.width, gpu.depth, gpu.heads, gpu.epochs, gpu.blur) == (
+        "resnet-cifar",
+        64,
+        2,
+        "linear",
+        100,
+        True,
+    )
+    runs = {n: c for n, c in image_sweep.experiments("cpu").items() if n.startswith("main")}
+    assert results.load("image-resnet-cpu").manifest["config"] == {n: asdict(c) for n, c in runs.items()}
+
+
+def pickled(path) -> None:
+    np.savez(path, x_train=np.array([{}], dtype=object))
+
+
+def truncated(path) -> None:
+    save_npz(path, small_images())
+    path.write_bytes(path.read_bytes()[:-500])
+
+
+def of_floats(path) -> None:
+    images = small_images()
+    arrays = {name: getattr(images, name) for name in ("x_train", "y_train", "x_test", "y_test")}
+    np.savez(path, **arrays | {"x_train": images.x_train / 255})
+
+
+def empty_folder(path) -> None:
+    path.mkdir()
+
+
+@pytest.mark.parametrize("write", [pickled, truncated, of_floats, empty_folder])
+def test_bad_images_end_the_list_with_one_line(write, capsys, tmp_path) -> None:
+    write(tmp_path / "bad.npz")
+    argv = ["--size", "cpu", "--only", "main", "--folder", str(tmp_path / "out"), "--data", str(tmp_path / "bad.npz")]
+    assert main(["image", *argv]) == 2
+    shown = capsys.readouterr()
+    assert "bad.npz" in shown.err and shown.err.count("\n") == 1 and shown.out == ""
+    assert not list((tmp_path / "out").glob("*")) if (tmp_path / "out").exists() else True
+
+
+def test_no_cuda_no_memory_and_another_checkpoint_end_with_one_line(capsys, tmp_path, monkeypatch) -> None:
+    small = ["--set", "width=4", "--set", "h=8", "--set", "epochs=1", "--folder", str(tmp_path / "c")]
+    if not torch.cuda.is_available():
+        assert main(["image", *small, "--set", 'device="cuda"']) == 2
+        assert "finds no CUDA device" in capsys.readouterr().err
+    assert main(["image", *small]) == 0
+    capsys.readouterr()
+    assert main(["image", *small, "--set", "rho=0.5"]) == 2
+    assert "belongs to another run" in capsys.readouterr().err
+
+    def full(*_args, **_more):
+        raise torch.cuda.OutOfMemoryError("full")
+
+    monkeypatch.setattr("featnorm.simsiam.image._train", full)
+    assert main(["image", *small]) == 2
+    assert "is too small; try 64" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("method", ["simsiam", "byol", "directpred"])
