@@ -3,8 +3,8 @@
 ``claim ID`` states a claim of the registry: its name, place, how sure its formula is, and its text. The id becomes an
 anchor, so ``{ref}`lemma-1` `` links to it by its name. ``claims-dashboard PART`` becomes the summary, the table or the
 graph of all claims with the results of this build. ``not-yet-checked`` states every claim that no chapter states.
-``claims-beyond`` lists the claims of our own, by chapter. The role ``{outcome}`ID` `` is the outcome of one claim in this
-build, as a link to its statement.
+``claims-beyond`` lists the claims of our own, by chapter. The role ``{outcome}`ID` `` is the outcome of one claim in
+this build, as a link to its statement; ``{swatch}`NAME` `` shows the colour that a symbol has in every figure.
 """
 
 from __future__ import annotations
