@@ -42,7 +42,7 @@ _LINEAR = {
         "batch-512": {"lr": 0.05, "batch": 512, "steps_per_epoch": 20},
         "batch-2048": {"lr": 0.05, "batch": 2048, "steps_per_epoch": 5, "runs": 5},
         "strong-noise": {"sigma2": 16.0, "rho": 0.1, "lr": 0.4, "batch": 64, "steps_per_epoch": 20},
-        "long-annealing": {"d": 128, "runs": 6, "lr": 32.0, "batch": 8, "steps_per_epoch": 90},
+        "long-annealing-d512": {"rho": 0.03, "runs": 24, "lr": 32.0, "batch": 16, "steps_per_epoch": 240},
     }.items()
 } | {
     "asymmetry-by-size": Recipe(
