@@ -22,7 +22,9 @@ import itertools
 import json
 import logging
 import os
+import re
 import signal
+import socket
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -268,6 +270,13 @@ def _import_dask() -> None:
         raise ValueError("scheduler, workers: need Dask, which is not here: pip install 'featnorm[sweep]'") from error
 
 
+def _address(scheduler: str) -> tuple[str, int]:
+    found = re.fullmatch(r"tcp://(\S+):(\d{1,5})", scheduler)
+    if found is None or not 0 < int(found[2]) < 65536:
+        raise ValueError(f"scheduler = {scheduler!r}: must be tcp://HOST:PORT with a port from 1 to 65535")
+    return found[1].strip("[]"), int(found[2])
+
+
 @contextmanager
 def _client(scheduler: str | None, workers: int) -> Iterator[Any]:
     from distributed import Client, LocalCluster
@@ -283,6 +292,14 @@ def _client(scheduler: str | None, workers: int) -> Iterator[Any]:
         with cluster, Client(cluster, set_as_default=False) as client:
             yield client
         return
+    missing = (
+        f"scheduler {scheduler}: does not answer within {PATIENCE:g} s; start one with `dask scheduler`, and "
+        "`dask worker` for each worker"
+    )
+    try:  # a Client that found no scheduler takes many seconds more to close
+        socket.create_connection(_address(scheduler), timeout=PATIENCE).close()
+    except OSError as error:
+        raise ConnectionError(missing) from error
     quiet = logging.getLogger("distributed")
     level = quiet.level
     quiet.setLevel(logging.CRITICAL)
@@ -290,10 +307,7 @@ def _client(scheduler: str | None, workers: int) -> Iterator[Any]:
         try:
             client = Client(scheduler, timeout=PATIENCE, set_as_default=False)
         except (OSError, TimeoutError, ValueError) as error:
-            raise ConnectionError(
-                f"scheduler {scheduler}: does not answer within {PATIENCE:g} s; start one with `dask scheduler`, and "
-                "`dask worker` for each worker"
-            ) from error
+            raise ConnectionError(missing) from error
         with client:
             yield client
     finally:

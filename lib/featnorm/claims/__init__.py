@@ -38,7 +38,6 @@ from featnorm.claims import (
     resnet,
     subweibull,
     survivors,
-    what_is_learned,
     where_concentration_stops,
 )
 from featnorm.claims.model import NOT_CHECKED, Check, Claim, Evidence, Result, run_check
@@ -74,7 +73,6 @@ _CHAPTERS = (
     digits,
     heavy_decay,
     resnet,
-    what_is_learned,
     image_relatives,
 )
 CHECKS: dict[str, Check] = {id: check for chapter in _CHAPTERS for id, check in chapter.CHECKS.items()}

@@ -1,1 +1,0 @@
-"""Figures of the chapter `what_is_learned`."""
