@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import ks_2samp
+from scipy.stats import chi2, ks_2samp, kstest
 
 from featnorm import setting as reference
 from featnorm.simsiam import fast
@@ -164,6 +164,40 @@ def test_wrong_samplers_are_refused_where_the_right_one_is_not(wrong, change, mo
         assert smallest_p(config) > LEVEL
     monkeypatch.setattr(fast, "_RowSpace", wrong)
     assert smallest_p(config) < LEVEL
+
+
+class ConstantDiagonal(fast._RowSpace):
+    def draw(self):
+        super().draw()
+        self.Z[:, :, self.h :].diagonal(dim1=1, dim2=2).copy_(torch.from_numpy(np.sqrt(2.0 * self.shape)))
+
+
+class DiagonalOnly(fast._RowSpace):
+    def draw(self):
+        super().draw()
+        self.Z[:, :, self.h :].tril_().triu_()
+
+
+class OneDegreeTooMany(fast._RowSpace):
+    def __init__(self, configs, W, Phi):
+        super().__init__(configs, W, Phi)
+        self.shape = self.shape + 0.5
+
+
+@pytest.mark.parametrize("sampler", [fast._RowSpace, ConstantDiagonal, DiagonalOnly, OneDegreeTooMany])
+def test_bartletts_factor_gives_a_wishart_matrix(sampler):
+    """The diagonal of B B^T and its trace are chi-squared: d - 2 h degrees of freedom each, and h times as many."""
+    config = LinearConfig(h=3, d=11, batch=2, dtype="float64", seed=4)
+    W, Phi = (torch.from_numpy(A)[None] for A in reference.initialize(config.setting, np.random.default_rng(4)))
+    space, found = sampler([config], W, Phi), []
+    for _ in range(5000):
+        space.draw()
+        B = space.Z[0, :, space.h :]
+        found.append((B * B).sum(dim=1).tolist())
+    diagonal = np.array(found)
+    columns = [(column, 5) for column in diagonal.T] + [(diagonal.sum(axis=1), 15)]
+    smallest = len(columns) * min(kstest(column, chi2(degrees).cdf).pvalue for column, degrees in columns)
+    assert (smallest > LEVEL) == (sampler is fast._RowSpace)
 
 
 def test_one_wrong_degree_of_freedom_is_refused():
