@@ -118,7 +118,7 @@ def test_main_runs_follow_appendix_d2_and_the_cpu_ones_are_those_of_the_archive(
         True,
     )
     runs = {n: c for n, c in image_sweep.experiments("cpu").items() if n.startswith("main")}
-    assert results.load("image-resnet-cpu").manifest["config"] == {n: asdict(c) for n, c in runs.items()}
+    assert results.load("image-resnet-cpu").manifest["config"]["runs"] == {n: asdict(c) for n, c in runs.items()}
 
 
 def pickled(path) -> None:
@@ -198,7 +198,8 @@ def test_checkpoint_is_split_and_a_damaged_one_refused(tmp_path) -> None:
 def test_sweep_is_balanced_resumable_and_refuses_other_results(tmp_path, capsys) -> None:
     names = list(image_sweep.experiments("cpu"))
     decay = [n for n in names if n.startswith("decay")]
-    assert [n[-1] for n in decay] == ["0"] * 15 + ["1"] * 15 + ["2"] * 15
+    of_a_seed = 2 * len(image_sweep.RHOS["cpu"]) + 1
+    assert [n[-1] for n in decay] == [seed for seed in "012" for _ in range(of_a_seed)]
     runs = {"one": SMALL, "two": replace(SMALL, rho=0.1)}
     assert image_sweep.sweep(runs, small_images(), tmp_path, max_minutes=0.0) == 2
     assert image_sweep.sweep(runs, small_images(), tmp_path) == 0

@@ -26,7 +26,7 @@ SIZES = ("gpu", "cpu", "digits")
 SEEDS = 3
 RHOS = {
     "gpu": (0.0, 2e-5, 1e-4, 5e-4, 1e-3, 3e-3, 2e-2),
-    "cpu": (0.0, 1e-4, 1e-3, 1e-2, 6e-2, 0.2, 0.6),
+    "cpu": (0.0, 1e-4, 1e-3, 1e-2, 6e-2, 0.1, 0.15, 0.2, 0.6),
     "digits": (0.0, 5e-5, 1e-4, 1e-3, 3e-3, 1e-2, 5e-2),
 }
 MADE_BY = "featnorm.simsiam.image.train"
@@ -59,19 +59,19 @@ def _main(size: str, base: ImageConfig) -> dict[str, ImageConfig]:
     if size == "gpu":  # Appendix D.2 uses the views of the ImageNet recipe, blur included
         return {"main": replace(base, epochs=100, rho=5e-3, blur=True)}
     small = replace(base, encoder="resnet-cifar", width=16, h=64, batch=128, epochs=20, lr=0.03, rho=0.01)
-    small = replace(small, blur=False, knn_every=5)
+    small = replace(small, blur=False, knn_every=5, neighbours=200)
     return {"main": small, "main-lr0.1": replace(small, lr=0.1)}
 
 
 def experiments(size: str) -> dict[str, ImageConfig]:
     """Every run by name, seed-major: ``decay-...`` (Fig. 1), ``main`` (Fig. 10 to 12), ``relative-...``.
 
-    ``decay`` has seven rho for each loss and, as a control, the cosine loss without stop-gradient. Each relative has
-    three learning rates. Raises ValueError for another size.
+    ``decay`` has the `RHOS` of its size for each loss and, as a control, the cosine loss without stop-gradient. Each
+    relative has three learning rates. Raises ValueError for another size.
 
     >>> runs = experiments("cpu")
     >>> len([name for name in runs if name.startswith("decay")]), list(runs)[0]
-    (45, 'decay-cosine-rho0-seed0')
+    (57, 'decay-cosine-rho0-seed0')
     >>> [round(runs[f"decay-l2-rho{rho:g}-seed2"].decay_time(10_000), 2) for rho in (1e-3, 0.6)]
     [0.02, 10.53]
     """

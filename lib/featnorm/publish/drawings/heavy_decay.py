@@ -29,10 +29,11 @@ def decay(x: Mapping[str, np.ndarray], pixels: float, default: float, collapsed:
                 times = np.unique(x["decay_time"][rows])
                 values = [x[measure][rows & (x["decay_time"] == t)] for t in times]
                 mean = np.array([v.mean() for v in values])
-                ranges = np.array([[m - v.min(), v.max() - m] for m, v in zip(mean, values)]).T
+                ranges = np.array([[v.min(), v.max()] for v in values]).T
                 at = np.where(times > 0, times, smallest / 4)  # no decay is drawn at the left end
                 style = {"color": COLOURS[colour], "ls": ls, "marker": marker, "ms": 5, "capsize": 2}
-                axis.errorbar(at, mean, yerr=ranges, label=name, **style)
+                # the mean of equal values may differ from them by rounding
+                axis.errorbar(at, mean, yerr=np.abs(ranges - mean), label=name, **style)
                 if measure == "spread":
                     words.append(f"{name}: from {mean[0]:.2g} to {mean[-1]:.2g}")
             axis.axvline(float(x["decay_time"][x["rho"] == default][0]), color=COLOURS["neutral"], ls=":", lw=1)
