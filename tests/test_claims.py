@@ -187,6 +187,14 @@ def test_check_passes_and_rejects_every_wrong_variant(id, seed):
     assert found == expected, result.evidence
 
 
+def test_what_stands_at_a_glance_holds_and_what_needs_care_does_not():
+    page = (Path(__file__).parents[1] / "book" / "at_a_glance.md").read_text(encoding="utf-8")
+    stands, care = page.split("## What stands")[1].split("## Experiments")[0].split("## What needs care")
+    for part, holds in ((stands, True), (care, False)):
+        ids = re.findall(r"{outcome}`([^`]+)`", part)
+        assert ids and all((id in claims.CHECKS and id not in OUTCOMES) == holds for id in ids), part
+
+
 @pytest.mark.parametrize("id", ["eq-1", "eq-4", "lemma-1"])
 def test_same_seed_same_evidence(id):
     check = claims.CHECKS[id]

@@ -290,11 +290,13 @@ def test_workers_of_this_machine_give_the_same_bytes(toys, tmp_path):
 
 @pytest.mark.parametrize("address", ["", "127.0.0.1", "foo://x:1", "tcp://node", "tcp://node:0", "tcp://node:99999"])
 def test_an_address_that_is_none_is_refused(toys, tmp_path, address):
+    pytest.importorskip("distributed")
     with pytest.raises(ValueError, match=r"scheduler = '.*': must be tcp://HOST:PORT with a port from 1 to 65535"):
         sweep.run(toys.square, CONFIGS, tmp_path / "out", scheduler=address)
 
 
 def test_the_command_names_a_missing_scheduler_within_ten_seconds(tmp_path):
+    pytest.importorskip("distributed")
     start = time.monotonic()
     command = [sys.executable, "-m", "featnorm", "sweep", "--out", tmp_path / "out", "--grid", "seed=0:2"]
     done = subprocess.run([*command, "--scheduler", "tcp://127.0.0.1:1"], capture_output=True, text=True, timeout=60)

@@ -12,6 +12,7 @@ import time
 import zipfile
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -121,7 +122,7 @@ def write_result(folder: Path, name: str, run: ImageRun, seconds: float, closure
     _files.write(_result(folder, name), _files.sealed(packed))
 
 
-def read_result(folder: Path, name: str) -> tuple[dict[str, object], dict[str, np.ndarray]]:
+def read_result(folder: Path, name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """What `write_result` wrote: the notes, and the records. Raises ValueError where the file is damaged."""
     try:
         records = _files.unpacked(_files.unsealed(_result(folder, name).read_bytes()))
@@ -207,7 +208,7 @@ def archive(
         raise ValueError(f"folder: its results come from {len(closures)} versions of the code")
     if len(images := {str(about["data"]) for about, _ in found}) != 1:
         raise ValueError(f"folder: its results come from {len(images)} sets of images")
-    total = sum(float(about["seconds"]) for about, _ in found)  # type: ignore[arg-type]
+    total = sum(about["seconds"] for about, _ in found)
     config: dict[str, object] = {"data_sha256": images.pop(), "runs": {run: asdict(c) for run, c in runs.items()}}
     if data is not None:
         if data.sha256 != config["data_sha256"]:

@@ -169,9 +169,9 @@ def figure_8(settings: Mapping[str, Mapping[str, np.ndarray]], made_by: str) -> 
 
 
 def figure_9(settings: Mapping[str, Full], made_by: str) -> None:
-    """``fig-9``: a row for each setting; the five leading absolute eigenvalues of its first run on the intervals."""
+    """``fig-9``: a row for each setting; the six leading absolute eigenvalues of its first run on the intervals."""
     with drawing(
-        len(settings), 5, width=9.2, height=2.3 * len(settings), sharex="row", sharey="row", squeeze=False
+        len(settings), 6, width=9.6, height=2.3 * len(settings), sharex="row", sharey="row", squeeze=False
     ) as (
         fig,
         axes,
@@ -187,10 +187,10 @@ def figure_9(settings: Mapping[str, Full], made_by: str) -> None:
                     ylim=(0.0, top), xlim=(step[0], step[-1]), title=f"{title}, no. 1" if j == 0 else f"no. {j + 1}"
                 )
                 axis.locator_params(axis="x", nbins=2)
-            ends = ", ".join(f"{value:.2g}" for value in size[-1, :5])
+            ends = ", ".join(f"{value:.2g}" for value in size[-1, :6])
             border = intervals.middle[-1]
             line = f"above {border:.2g} they converge" if np.isfinite(border) else "no interval of convergence then"
-            words.append(f"{title}: the five end at {ends}; {line}")
+            words.append(f"{title}: the six end at {ends}; {line}")
         for axis in axes[-1]:
             axis.set(xlabel="step")
         handles = dict(zip(*reversed(axes[0, 0].get_legend_handles_labels())))
