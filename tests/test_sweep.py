@@ -157,6 +157,30 @@ def test_a_full_disk_overwrites_nothing_and_the_sweep_goes_on_later(toys, tmp_pa
     assert sweep.run(toys.square, CONFIGS, tmp_path / "out").found == 1
 
 
+def test_a_full_disk_is_told_with_the_file(toys, tmp_path, monkeypatch):
+    def full(handle):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*out/\w{20}\.npz'"):
+        sweep.run(toys.square, CONFIGS, tmp_path / "out")
+
+
+def test_two_drivers_in_one_folder_keep_what_the_faster_wrote(toys, tmp_path, monkeypatch):
+    """The other driver finishes every run between this one's look at the folder and its first result."""
+    work, first, before = sweep._work, [True], {}
+
+    def overtaken(*job):
+        if first and first.pop():
+            sweep.run(toys.square, CONFIGS, tmp_path / "out")
+            before.update(contents(tmp_path / "out"))
+        return work(*job)
+
+    monkeypatch.setattr(sweep, "_work", overtaken)
+    done = sweep.run(toys.square, CONFIGS, tmp_path / "out")
+    assert len(before) == len(done.files) == 3 and contents(tmp_path / "out") == before
+
+
 def test_results_of_other_code_are_counted(toys, tmp_path):
     sweep.run(toys.square, CONFIGS[:2], tmp_path / "out")
     module = Path(toys.__file__)

@@ -188,9 +188,17 @@ def run(
 def _keep(path: Path, arrays: Mapping[str, Any], function: Callable[..., Any], config: Config, closure: str) -> None:
     about = {"function": name_of(function), "config": dict(config), "closure": closure}
     data = _files.sealed(_files.packed({"about": np.array(json.dumps(about))} | dict(arrays)))
-    if path.exists():  # it could not be read; what can be learned from it is not lost
-        os.replace(path, path.with_name(f"{path.name}.damaged"))
-    _files.write(path, data)
+    try:
+        try:
+            _read(path)
+            return  # another driver in this folder was faster
+        except FileNotFoundError:
+            pass
+        except ValueError:  # what can be learned from a damaged file is not lost
+            os.replace(path, path.with_name(f"{path.name}.damaged"))
+        _files.write(path, data)
+    except OSError as error:  # a full disk names no file
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _read(path: Path) -> Arrays:

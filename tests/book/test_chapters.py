@@ -519,3 +519,11 @@ def test_chapter_refuses_a_value_out_of_range(name, way, runs):
     assert re.search(rf"{CASES[name].refused[0]} = \S+: must be ", done.stderr)
     for valid in defaults(name):
         assert f"{valid} = " in done.stderr
+
+
+def test_fewer_inputs_than_modes_are_refused_before_anything_is_computed():
+    cells, found = code_cells("discrete_steps"), {}
+    exec(cells[0].source, found)
+    found["d"] = 4
+    with pytest.raises(ValueError, match="d = 4: must be at least k = 8"):
+        exec(cells[1].source, found)
