@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -166,6 +167,13 @@ def test_a_full_disk_is_told_with_the_file(toys, tmp_path, monkeypatch):
         sweep.run(toys.square, CONFIGS, tmp_path / "out")
 
 
+def test_a_folder_that_cannot_be_written_is_refused_before_the_first_run(toys, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # no permission stops root
+    with pytest.raises(PermissionError, match="out: results cannot be written there"):
+        sweep.run(toys.square, CONFIGS, tmp_path / "out")
+    assert log(tmp_path) == []
+
+
 def test_two_drivers_in_one_folder_keep_what_the_faster_wrote(toys, tmp_path, monkeypatch):
     """The other driver finishes every run between this one's look at the folder and its first result."""
     work, first, before = sweep._work, [True], {}
@@ -249,38 +257,29 @@ def test_a_killed_driver_loses_nothing_that_was_finished(toys, tmp_path):
     assert contents(tmp_path / "whole") == contents(tmp_path / "out")
 
 
-def test_a_scheduler_and_two_workers(toys, tmp_path):
-    """The same bytes as in this process; a worker that is killed, and then the driver, cost no finished run."""
+@contextmanager
+def cluster(tmp_path, workers):
+    """The address of a real scheduler with workers on this machine, and their processes, the scheduler first."""
     pytest.importorskip("distributed")
     dask, address = [sys.executable, "-m", "dask"], tmp_path / "scheduler.json"
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    started = [
-        subprocess.Popen(
-            [
-                *dask,
-                "scheduler",
-                "--host",
-                "127.0.0.1",
-                "--port",
-                "0",
-                "--no-dashboard",
-                "--scheduler-file",
-                str(address),
-            ],
-            **quiet,
-        )
-    ]
+    place = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(address)]
+    kind = ["--scheduler-file", str(address), "--nthreads", "1", "--no-nanny", "--no-dashboard"]
+    started = [subprocess.Popen([*dask, "scheduler", *place], **quiet)]
     try:
-        started += [
-            subprocess.Popen(
-                [*dask, "worker", "--scheduler-file", str(address), "--nthreads", "1", "--no-nanny", "--no-dashboard"],
-                **quiet,
-                cwd=tmp_path,
-            )
-            for _ in range(2)
-        ]
+        for _ in range(workers):
+            started.append(subprocess.Popen([*dask, "worker", *kind], **quiet, cwd=tmp_path))
         wait_for(address.exists)
-        scheduler = json.loads(address.read_text())["address"]
+        yield json.loads(address.read_text())["address"], started
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+
+
+def test_a_scheduler_and_two_workers(toys, tmp_path):
+    """The same bytes as in this process; a worker that is killed, and then the driver, cost no finished run."""
+    with cluster(tmp_path, 2) as (scheduler, started):
         sweep.run(toys.square, SLOW, tmp_path / "here")
 
         def kill_a_worker():
@@ -298,10 +297,25 @@ def test_a_scheduler_and_two_workers(toys, tmp_path):
         assert 2 <= len(kept) < 8
         done = sweep.run(toys.square, SLOW, tmp_path / "killed", scheduler=scheduler)
         assert done.found == len(kept) and contents(tmp_path / "killed") == contents(tmp_path / "here")
-    finally:
-        for process in started:
-            process.kill()
-            process.wait()
+
+
+def test_a_scheduler_that_is_lost_is_named_and_costs_no_finished_run(toys, tmp_path):
+    with cluster(tmp_path, 1) as (scheduler, started):
+        driver = subprocess.Popen(
+            [sys.executable, "-c", DRIVER, str(tmp_path / "out"), scheduler], stderr=subprocess.PIPE, text=True
+        )
+        try:
+            wait_for(lambda: len(contents(tmp_path / "out")) >= 2 or driver.poll() is not None)
+            started[0].kill()
+            words = driver.communicate(timeout=60)[1]
+        finally:
+            driver.kill()
+            driver.wait()
+    assert f"ConnectionError: scheduler {scheduler}: was lost; finished runs are kept" in words
+    assert "distributed.client - ERROR" not in words
+    kept = contents(tmp_path / "out")
+    done = sweep.run(toys.square, SLOW, tmp_path / "out")
+    assert 2 <= done.found == len(kept) and contents(tmp_path / "out").items() > kept.items()
 
 
 def test_workers_of_this_machine_give_the_same_bytes(toys, tmp_path):
