@@ -319,6 +319,7 @@ def check_discrete_steps(found: Scraps, given: dict[str, Any]) -> None:
     assert found.glued["heavy overlap"] < 0
     assert abs(found.glued["heavy norm"]) < found.glued["heavy power"]
     assert found.glued["R gone"] > 0.25
+    assert max(found.glued["map all"], found.glued["map fewer"]) <= 1 < found.glued["map half"]
     assert found.glued["rises from"] < found.glued["rises to"] < 0
 
 
