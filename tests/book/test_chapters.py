@@ -522,9 +522,16 @@ def test_chapter_refuses_a_value_out_of_range(name, way, runs):
         assert f"{valid} = " in done.stderr
 
 
-def test_fewer_inputs_than_modes_are_refused_before_anything_is_computed():
-    cells, found = code_cells("discrete_steps"), {}
+@pytest.mark.parametrize(
+    ("name", "change", "words"),
+    [
+        ("discrete_steps", {"d": 4}, "d = 4: must be at least k = 8"),
+        ("how_robust", {"rho": 5.0}, "rho = 5.0: must be a number from 0.001 to 1"),  # weights that underflow to zero
+    ],
+)
+def test_what_would_fail_late_is_refused_before_anything_is_computed(name, change, words):
+    cells, found = code_cells(name), {}
     exec(cells[0].source, found)
-    found["d"] = 4
-    with pytest.raises(ValueError, match="d = 4: must be at least k = 8"):
+    found |= change
+    with pytest.raises(ValueError, match=words):
         exec(cells[1].source, found)
