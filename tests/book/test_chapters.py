@@ -526,7 +526,10 @@ def test_chapter_refuses_a_value_out_of_range(name, way, runs):
     ("name", "change", "words"),
     [
         ("discrete_steps", {"d": 4}, "d = 4: must be at least k = 8"),
+        ("discrete_steps", {"d": 10**6, "batch": 1}, "d = 1000000: must be smaller at these sizes"),
+        ("how_many_survive", {"h": 20, "d": 4}, "d = 4: must be at least h = 20"),  # not more modes than directions
         ("how_robust", {"rho": 5.0}, "rho = 5.0: must be a number from 0.001 to 1"),  # weights that underflow to zero
+        ("how_robust", {"sigma2": 16.0}, "sigma2 = 16.0: must be a number from 0.01 to 2"),  # the L2 run diverges
     ],
 )
 def test_what_would_fail_late_is_refused_before_anything_is_computed(name, change, words):
