@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from book_tools import ROOT, pages
+from book_tools import ROOT, documents
 from bs4 import BeautifulSoup
 
 pypdf = pytest.importorskip("pypdf", reason="pypdf is not installed: run make install")
@@ -34,7 +34,8 @@ def links(reader) -> tuple[list[str], list[str]]:
 @pytest.fixture(scope="module")
 def chapters(html) -> list[BeautifulSoup]:
     """The articles of the built pages in the order of the table of contents."""
-    found = [BeautifulSoup((html / f"book/{n}.html").read_text(encoding="utf-8"), "html.parser") for n in pages()]
+    read = [(html / f"{name}.html").read_text(encoding="utf-8") for name in documents()]
+    found = [BeautifulSoup(text, "html.parser") for text in read]
     for soup in found:
         for link in soup.select("a.headerlink"):
             link.decompose()
@@ -82,7 +83,7 @@ def test_links_stay_inside_or_lead_to_the_web(reader):
     outside, inside = links(reader)
     assert [a for a in outside if not a.startswith(("http://", "https://"))] == []
     assert set(inside) <= set(reader.named_destinations)
-    assert len(inside) > 2 * len(pages())
+    assert len(inside) > 2 * len(documents())
 
 
 def test_every_caption_has_the_number_of_the_page(texts, chapters):
@@ -92,7 +93,7 @@ def test_every_caption_has_the_number_of_the_page(texts, chapters):
 
 
 def test_every_page_holds_text_and_none_a_fault(texts):
-    assert len(texts) > len(pages())
+    assert len(texts) > len(documents())
     assert [i for i, text in enumerate(texts, start=1) if len(squeezed(text)) < 30] == []
     assert {i: FAULTS.findall(text) for i, text in enumerate(texts, start=1) if FAULTS.search(text)} == {}
 
