@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 import pytest
 from book_tools import ROOT, documents
@@ -15,8 +16,8 @@ FAULTS = re.compile(r"\?\?|\$\$|\\begin\{|\\[A-Za-z]+\{|Show code cell|Formulas 
 
 
 def squeezed(text: str) -> str:
-    """A text without its spaces, since a PDF has line ends where the page has none."""
-    return re.sub(r"\s", "", text)
+    """A text without its spaces and ligatures, since a PDF has line ends and ligatures where the page has none."""
+    return re.sub(r"\s", "", unicodedata.normalize("NFKC", text))
 
 
 def links(reader) -> tuple[list[str], list[str]]:
