@@ -48,7 +48,7 @@ book: $(STAMP)  ## build the book into _build/html (FEATNORM_SCALE=smoke, book o
 	@echo "The book is at _build/html/index.html"
 
 # Printed from the pages of make book, so nothing is executed. Needs Chromium.
-pdf: $(STAMP)  ## print the built book into _build/featnorm.pdf; make book comes first (a minute or two)
+pdf: $(STAMP)  ## print the built book into _build/featnorm.pdf; make book comes first (minutes)
 	rm -f _build/featnorm.pdf
 	$(BIN)/python book/_ext/book_pdf.py _build/html _build/featnorm.pdf
 
