@@ -1,0 +1,105 @@
+"""Pages about the library, made from its docstrings by ``sphinx.ext.autodoc``.
+
+The docstrings of the library are plain text: a name in single backticks is a reference, a formula is in words, an
+indented paragraph is a formula of its own, and a list of arguments stands under a line of hyphens. Here they are turned
+into what autodoc reads, so that ``|W|`` or ``y*`` means itself. A name that is public becomes a link, any other stays
+code. Below each public name stand the claims that use it (`featnorm.publish.library` says what that means).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from featnorm.claims import REGISTRY
+from featnorm.publish.library import public_name, resolve, used_by
+
+# Code and references, which stay whole, and emphasis; what lies between is text.
+_WHOLE = re.compile(r"(``.+?``|`[^`]+`|\*\*[A-Z][^*]*\*\*|(?<![\w*])\*[a-z]+\*(?!\w))", re.DOTALL)
+_SPECIAL = re.compile(r"[\\*|]|(?<=\w)_(?!\w)")
+_ITEM = re.compile(r"[-*] ")
+_FIELD = re.compile(r"(\w[\w, ]*): (.*)")
+
+
+def reference(name: str, place: str) -> str:
+    """A name in a docstring of ``place``: a link if it is public, else code."""
+    value = resolve(name, place)
+    target = None if value is None else public_name(value)
+    return f"``{name}``" if target is None else f":py:obj:`{name} <{target}>`"
+
+
+def inline(text: str, place: str) -> str:
+    """Plain text as reStructuredText that reads the same."""
+    parts = _WHOLE.split(text)
+    for i, part in enumerate(parts):
+        if i % 2 == 0:
+            parts[i] = _SPECIAL.sub(r"\\\g<0>", part)
+        elif part.startswith("`") and not part.startswith("``"):
+            parts[i] = reference(part.strip("`"), place)
+    return "".join(parts)
+
+
+def fields(lines: list[str], place: str) -> list[str]:
+    """Lines ``name: text``, some continued with an indent, as a list of definitions."""
+    found: list[str] = []
+    for line in inline("\n".join(lines), place).split("\n"):
+        field = _FIELD.match(line)
+        if field:
+            found += [", ".join(f"``{name.strip()}``" for name in field[1].split(",")), f"    {field[2]}"]
+        else:
+            found.append(f"    {line.strip()}")
+    return found
+
+
+def _indented(line: str) -> bool:
+    return line.startswith("  ")
+
+
+def paragraph(lines: list[str], place: str) -> list[str]:
+    """One paragraph of a docstring: an example, a list of fields or of items, a formula, or text."""
+    if lines[0].startswith(">>>"):
+        return lines
+    if len(lines) > 1 and set(lines[1]) == {"-"}:
+        return [f".. rubric:: {lines[0]}", "", *fields(lines[2:], place)]
+    if all(map(_indented, lines)):
+        return ["::", "", *lines]
+    example = next((i for i, line in enumerate(lines) if line.startswith(">>>")), None)
+    if example is not None:
+        return [*paragraph(lines[:example], place), "", *lines[example:]]
+    first = next((i for i, line in enumerate(lines) if _ITEM.match(line)), None)
+    if first is None:
+        return inline("\n".join(line.strip() for line in lines), place).split("\n")
+    items = [part for line in lines[first:] for part in ((["", line]) if _ITEM.match(line) else [line])]
+    items = [line[:2] + inline(line[2:], place) if line else "" for line in items]
+    return [*(paragraph(lines[:first], place) if first else []), *items]
+
+
+def readable(lines: list[str], place: str) -> list[str]:
+    """A plain docstring as the reStructuredText that autodoc reads."""
+    found: list[str] = []
+    part: list[str] = []
+    for line in [*lines, ""]:
+        if line.strip():
+            part.append(line)
+        elif part:
+            found += [*paragraph(part, place), ""]
+            part = []
+    return found
+
+
+def _read(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    place = name
+    if what in ("class", "function"):  # a package shows names that its modules define
+        place = f"{obj.__module__}.{obj.__qualname__}"
+    lines[:] = readable(lines, place)
+    users = used_by().get(name, ())
+    if users:
+        links = ", ".join(f":ref:`{REGISTRY[id].name} <{id}>`" for id in users)
+        lines += [".. container:: featnorm-provenance", "", f"    Used by the check of {links}.", ""]
+
+
+def setup(app: Any) -> dict[str, bool]:
+    """Entry point of the Sphinx extension."""
+    app.setup_extension("sphinx.ext.autodoc")
+    app.connect("autodoc-process-docstring", _read)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
