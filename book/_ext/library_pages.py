@@ -8,8 +8,13 @@ code. Below each public name stand the claims that use it (`featnorm.publish.lib
 
 from __future__ import annotations
 
+import inspect
 import re
+import sys
 from typing import Any
+
+from sphinx.pycode import ModuleAnalyzer
+from sphinx.util.inspect import stringify_signature
 
 from featnorm.claims import REGISTRY
 from featnorm.publish.library import public_name, resolve, used_by
@@ -18,6 +23,8 @@ from featnorm.publish.library import public_name, resolve, used_by
 _WHOLE = re.compile(r"(``.+?``|`[^`]+`|\*\*[A-Z][^*]*\*\*|(?<![\w*])\*[a-z]+\*(?!\w))", re.DOTALL)
 _SPECIAL = re.compile(r"[\\*|]|(?<=\w)_(?!\w)")
 _ITEM = re.compile(r"[-*] ")
+# More claims than this are folded.
+MANY = 12
 _FIELD = re.compile(r"(\w[\w, ]*): (.*)")
 
 
@@ -40,14 +47,15 @@ def inline(text: str, place: str) -> str:
 
 
 def fields(lines: list[str], place: str) -> list[str]:
-    """Lines ``name: text``, some continued with an indent, as a list of definitions."""
+    """Lines ``name: text``, some continued with an indent, as a list."""
     found: list[str] = []
     for line in inline("\n".join(lines), place).split("\n"):
         field = _FIELD.match(line)
         if field:
-            found += [", ".join(f"``{name.strip()}``" for name in field[1].split(",")), f"    {field[2]}"]
+            names = ", ".join(f"``{name.strip()}``" for name in field[1].split(","))
+            found += ["", f"- {names}: {field[2]}"]
         else:
-            found.append(f"    {line.strip()}")
+            found.append(f"  {line.strip()}")
     return found
 
 
@@ -87,19 +95,59 @@ def readable(lines: list[str], place: str) -> list[str]:
     return found
 
 
+def users(name: str) -> list[str]:
+    """The claims that use a public name, as links; folded where there are many."""
+    ids = used_by().get(name, ())
+    if not ids:
+        return []
+    links = ", ".join(f":ref:`{REGISTRY[id].name} <{id}>`" for id in ids)
+    if len(ids) > MANY:
+        return [f".. dropdown:: Used by the checks of {len(ids)} claims", "", f"    {links}", ""]
+    checks = "check" if len(ids) == 1 else "checks"
+    return [".. container:: featnorm-provenance", "", f"    Used by the {checks} of {links}", ""]
+
+
+def _keep(app: Any, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool | None:
+    """What a package names in ``__all__`` is shown, also a constant that another module describes."""
+    module = sys.modules[app.env.temp_data["autodoc:module"]]
+    return False if what == "module" and name in getattr(module, "__all__", ()) else None
+
+
+def comment(module: str, name: str) -> list[str]:
+    """What a module below a package says of a constant that the package passes on."""
+    for inside in sorted(other for other in sys.modules if other.startswith(f"{module}.")):
+        found = ModuleAnalyzer.for_module(inside).find_attr_docs().get(("", name))
+        if found:
+            return found
+    return []
+
+
 def _read(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    place = name
-    if what in ("class", "function"):  # a package shows names that its modules define
-        place = f"{obj.__module__}.{obj.__qualname__}"
-    lines[:] = readable(lines, place)
-    users = used_by().get(name, ())
-    if users:
-        links = ", ".join(f":ref:`{REGISTRY[id].name} <{id}>`" for id in users)
-        lines += [".. container:: featnorm-provenance", "", f"    Used by the check of {links}.", ""]
+    # A package shows names that its modules define: their docstrings speak of what is beside them there.
+    place = f"{obj.__module__}.{obj.__qualname__}" if what in ("class", "function") else name
+    if what == "data" and not any(lines):
+        lines[:] = comment(*name.rsplit(".", 1))
+    lines[:] = [*readable(lines, place), *users(name)]
+
+
+def _sign(
+    app: Any, what: str, name: str, obj: Any, options: Any, arguments: str | None, returns: str | None
+) -> tuple[str, str] | None:
+    """The signature with its annotations as they are written: ``Array``, not what it stands for."""
+    if what not in ("class", "function", "method"):
+        return None
+    signature = inspect.signature(obj)
+    if what == "method" and not inspect.ismethod(obj):
+        signature = signature.replace(parameters=list(signature.parameters.values())[1:])
+    text = stringify_signature(signature)
+    arguments, _, returns = text.partition(" -> ")
+    return arguments, returns if what != "class" else ""
 
 
 def setup(app: Any) -> dict[str, bool]:
     """Entry point of the Sphinx extension."""
     app.setup_extension("sphinx.ext.autodoc")
+    app.connect("autodoc-skip-member", _keep)
     app.connect("autodoc-process-docstring", _read)
+    app.connect("autodoc-process-signature", _sign)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -20,7 +20,7 @@ def pages() -> list[str]:
     """The pages of the table of contents, without ``book/``."""
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
     chapters = [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
-    return [Path(name).name for name in (toc["root"], *chapters)]
+    return [name.removeprefix("book/") for name in (toc["root"], *chapters)]
 
 
 def source(name: str) -> str:

@@ -23,6 +23,7 @@ Collapse = Literal["complete", "dimensional", "functional"]
 #: ``numerical``: floating point; ``archived``: read from a stored run.
 EvidenceKind = Literal["symbolic", "certified", "numerical", "archived"]
 
+#: What stands in place of an outcome where there is no check.
 NOT_CHECKED = "not yet checked"
 
 
