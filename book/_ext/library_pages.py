@@ -13,11 +13,13 @@ import re
 import sys
 from typing import Any
 
+from docutils import nodes
+from sphinx import addnodes
 from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.inspect import stringify_signature
 
 from featnorm.claims import REGISTRY
-from featnorm.publish.library import public_name, resolve, used_by
+from featnorm.publish.library import public, public_name, resolve, used_by
 
 # Code and references, which stay whole, and emphasis; what lies between is text.
 _WHOLE = re.compile(r"(``.+?``|`[^`]+`|\*\*[A-Z][^*]*\*\*|(?<![\w*])\*[a-z]+\*(?!\w))", re.DOTALL)
@@ -107,16 +109,10 @@ def users(name: str) -> list[str]:
     return [".. container:: featnorm-provenance", "", f"    Used by the {checks} of {links}", ""]
 
 
-def _keep(app: Any, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool | None:
-    """What a package names in ``__all__`` is shown, also a constant that another module describes."""
-    module = sys.modules[app.env.temp_data["autodoc:module"]]
-    return False if what == "module" and name in getattr(module, "__all__", ()) else None
-
-
 def comment(module: str, name: str) -> list[str]:
-    """What a module below a package says of a constant that the package passes on."""
-    for inside in sorted(other for other in sys.modules if other.startswith(f"{module}.")):
-        found = ModuleAnalyzer.for_module(inside).find_attr_docs().get(("", name))
+    """What is said of a constant where it is defined: in the module itself, or below a package that passes it on."""
+    for place in (module, *sorted(other for other in sys.modules if other.startswith(f"{module}."))):
+        found = ModuleAnalyzer.for_module(place).find_attr_docs().get(("", name))
         if found:
             return found
     return []
@@ -125,7 +121,7 @@ def comment(module: str, name: str) -> list[str]:
 def _read(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     # A package shows names that its modules define: their docstrings speak of what is beside them there.
     place = f"{obj.__module__}.{obj.__qualname__}" if what in ("class", "function") else name
-    if what == "data" and not any(lines):
+    if what == "data":  # where a comment is missing or elsewhere, autodoc describes the type of the value
         lines[:] = comment(*name.rsplit(".", 1))
     lines[:] = [*readable(lines, place), *users(name)]
 
@@ -144,10 +140,22 @@ def _sign(
     return arguments, returns if what != "class" else ""
 
 
+def _link(app: Any, doctree: nodes.document) -> None:
+    """Link the names in annotations to what they mean in their module; Sphinx would take any public name alike."""
+    for signature in doctree.findall(addnodes.desc_signature):
+        owner = public().get(f"{signature.get('module')}.{signature.get('class') or signature.get('fullname')}")
+        for name in list(signature.findall(addnodes.pending_xref)):
+            target = public_name(resolve(name["reftarget"], owner.__module__)) if owner else None
+            if target:
+                name["reftarget"] = target
+            else:
+                name.replace_self(name.children)
+
+
 def setup(app: Any) -> dict[str, bool]:
     """Entry point of the Sphinx extension."""
     app.setup_extension("sphinx.ext.autodoc")
-    app.connect("autodoc-skip-member", _keep)
     app.connect("autodoc-process-docstring", _read)
     app.connect("autodoc-process-signature", _sign)
+    app.connect("doctree-read", _link)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
