@@ -57,7 +57,9 @@ class _Stating(SphinxDirective):
         names = library.used(claim.id) if claim.id in CHECKS else ()
         if names:
             links = ", ".join(f"{{py:obj}}`{name.removeprefix('featnorm.')} <{name}>`" for name in names)
-            box += nodes.container("", *self.parse_text_to_nodes(f"Checked with {links}"), classes=["featnorm-provenance"])
+            box += nodes.container(
+                "", *self.parse_text_to_nodes(f"Checked with {links}"), classes=["featnorm-provenance"]
+            )
         return box
 
 

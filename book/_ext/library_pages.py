@@ -3,7 +3,8 @@
 The docstrings of the library are plain text: a name in single backticks is a reference, a formula is in words, an
 indented paragraph is a formula of its own, and a list of arguments stands under a line of hyphens. Here they are turned
 into what autodoc reads, so that ``|W|`` or ``y*`` means itself. A name that is public becomes a link, any other stays
-code. Below each public name stand the claims that use it (`featnorm.publish.library` says what that means).
+code. Where a docstring must not change, its example comes from `featnorm.publish.examples`. Below each public name
+stand the claims that use it (`featnorm.publish.library` says what that means).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.inspect import stringify_signature
 
 from featnorm.claims import REGISTRY
+from featnorm.publish.examples import EXAMPLES
 from featnorm.publish.library import public, public_name, resolve, used_by
 
 # Code and references, which stay whole, and emphasis; what lies between is text.
@@ -70,7 +72,7 @@ def paragraph(lines: list[str], place: str) -> list[str]:
     if lines[0].startswith(">>>"):
         return lines
     if len(lines) > 1 and set(lines[1]) == {"-"}:
-        return [f".. rubric:: {lines[0]}", "", *fields(lines[2:], place)]
+        return [f".. rubric:: {lines[0]}", *fields(lines[2:], place)]
     if all(map(_indented, lines)):
         return ["::", "", *lines]
     example = next((i for i, line in enumerate(lines) if line.startswith(">>>")), None)
@@ -123,7 +125,8 @@ def _read(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[st
     place = f"{obj.__module__}.{obj.__qualname__}" if what in ("class", "function") else name
     if what == "data":  # where a comment is missing or elsewhere, autodoc describes the type of the value
         lines[:] = comment(*name.rsplit(".", 1))
-    lines[:] = [*readable(lines, place), *users(name)]
+    example = EXAMPLES.get(name, "").splitlines()
+    lines[:] = [*readable([*lines, *example], place), *users(name)]
 
 
 def _sign(

@@ -68,11 +68,8 @@ def public() -> Mapping[str, Any]:
     >>> public()["featnorm.equilibria.regime"].__module__
     'featnorm.equilibria.frozen'
     """
-    found = ((f"{name}.{part}", module, part) for name in modules() for module in [_load(name)] for part in _names(module))
-    return {full: getattr(module, part) for full, module, part in found}
-
-
-_load = importlib.import_module
+    loaded = {name: importlib.import_module(name) for name in modules()}
+    return {f"{name}.{part}": getattr(module, part) for name, module in loaded.items() for part in _names(module)}
 
 
 @functools.cache
@@ -127,7 +124,7 @@ def _named(function: FunctionType) -> Iterator[Any]:
     loads = _loads(function.__code__)
     found = [function.__globals__[name] for name in loads["LOAD_GLOBAL"] if name in function.__globals__]
     members = loads["IMPORT_FROM"] | loads["LOAD_ATTR"] | loads["LOAD_METHOD"]
-    found += [_load(name) for name in loads["IMPORT_NAME"] if name.startswith("featnorm")]
+    found += [importlib.import_module(name) for name in loads["IMPORT_NAME"] if name.startswith("featnorm")]
     while found:
         value = found.pop()
         if not isinstance(value, ModuleType):
@@ -185,8 +182,8 @@ def names_used(*values: Any) -> set[str]:
 def used(id: str) -> tuple[str, ...]:
     """The public names that the check of a claim uses, sorted.
 
-    >>> used("beyond-exact-moments")[:2]
-    ('featnorm.eigen_flow.mode_norms', 'featnorm.eigen_flow.rate')
+    >>> used("eq-1")
+    ('featnorm.setting.l2_loss', 'featnorm.setting.l2_loss_expected', 'featnorm.setting.views')
     """
     return tuple(sorted(names_used(CHECKS[id].run, CHECKS[id].claimed)))
 
@@ -195,7 +192,7 @@ def used(id: str) -> tuple[str, ...]:
 def used_by() -> Mapping[str, tuple[str, ...]]:
     """For every public name the claims that use it, in the order of the checks.
 
-    >>> used_by()["featnorm.normalized_moments.FollowedMoments"][:1]
-    ('beyond-exact-moments',)
+    >>> used_by()["featnorm.setting.l2_loss"], used_by()["featnorm.results.names"]
+    (('eq-1',), ())
     """
     return {name: tuple(id for id in CHECKS if name in used(id)) for name in public()}
