@@ -134,6 +134,17 @@ def test_arguments_become_a_list(extension):
     assert read(extension, text).split("\n\n")[1:] == ["- ``w``, ``phi``: shape (h,);\n  phi >= 0.", "- ``n``: many."]
 
 
+def test_fields_of_a_class_become_a_list(extension):
+    lines = ["size: one; it is", "note: not a field.  rank, spread: two."]
+    shown = extension.readable(lines, "featnorm.collapse.Collapse", {"size", "rank", "spread"})
+    assert [line for line in shown if line] == [
+        "- ``size``: one; it is",
+        "  note: not a field.",
+        "- ``rank``, ``spread``: two.",
+    ]
+    assert extension.readable(["size: one"], "featnorm.collapse.measure")[0] == "size: one"
+
+
 def test_a_name_is_looked_up_where_the_docstring_stands(extension):
     assert extension.reference("gradients", "featnorm.simsiam.linear.train").endswith(
         "<featnorm.simsiam.linear.gradients>`"

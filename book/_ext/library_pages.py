@@ -12,6 +12,7 @@ from __future__ import annotations
 import inspect
 import re
 import sys
+from collections.abc import Collection
 from typing import Any
 
 from docutils import nodes
@@ -27,9 +28,9 @@ from featnorm.publish.library import public, public_name, resolve, used_by
 _WHOLE = re.compile(r"(``.+?``|`[^`]+`|\*\*[A-Z][^*]*\*\*|(?<![\w*])\*[a-z]+\*(?!\w))", re.DOTALL)
 _SPECIAL = re.compile(r"[\\*|]|(?<=\w)_(?!\w)")
 _ITEM = re.compile(r"[-*] ")
+_FIELD = re.compile(r"(\w[\w, ]*): (.*)")
 # More claims than this are folded.
 MANY = 12
-_FIELD = re.compile(r"(\w[\w, ]*): (.*)")
 
 
 def reference(name: str, place: str) -> str:
@@ -50,14 +51,18 @@ def inline(text: str, place: str) -> str:
     return "".join(parts)
 
 
-def fields(lines: list[str], place: str) -> list[str]:
-    """Lines ``name: text``, some continued with an indent, as a list."""
+def _names(line: str) -> list[str]:
+    field = _FIELD.match(line)
+    return [name.strip() for name in field[1].split(",")] if field else []
+
+
+def fields(lines: list[str], place: str, known: Collection[str] | None = None) -> list[str]:
+    """Lines ``name: text``, with the lines that continue them, as a list; only ``known`` names, if given, begin one."""
     found: list[str] = []
     for line in inline("\n".join(lines), place).split("\n"):
-        field = _FIELD.match(line)
-        if field:
-            names = ", ".join(f"``{name.strip()}``" for name in field[1].split(","))
-            found += ["", f"- {names}: {field[2]}"]
+        names = _names(line)
+        if names and (known is None or set(names) <= set(known)):
+            found += ["", f"- {', '.join(f'``{name}``' for name in names)}: {line.partition(': ')[2]}"]
         else:
             found.append(f"  {line.strip()}")
     return found
@@ -67,12 +72,19 @@ def _indented(line: str) -> bool:
     return line.startswith("  ")
 
 
-def paragraph(lines: list[str], place: str) -> list[str]:
-    """One paragraph of a docstring: an example, a list of fields or of items, a formula, or text."""
+def paragraph(lines: list[str], place: str, known: Collection[str] = ()) -> list[str]:
+    """One paragraph of a docstring: an example, a list of fields or of items, a formula, or text.
+
+    ``known`` are the fields of a class: a paragraph that begins with one of them describes them, one or more a line,
+    with two blanks between.
+    """
     if lines[0].startswith(">>>"):
         return lines
     if len(lines) > 1 and set(lines[1]) == {"-"}:
         return [f".. rubric:: {lines[0]}", *fields(lines[2:], place)]
+    names = _names(lines[0])
+    if names and set(names) <= set(known):
+        return fields(re.sub(r"(?<=\S)  +(?=\w)", "\n", "\n".join(lines)).split("\n"), place, known)
     if all(map(_indented, lines)):
         return ["::", "", *lines]
     example = next((i for i, line in enumerate(lines) if line.startswith(">>>")), None)
@@ -86,7 +98,7 @@ def paragraph(lines: list[str], place: str) -> list[str]:
     return [*(paragraph(lines[:first], place) if first else []), *items]
 
 
-def readable(lines: list[str], place: str) -> list[str]:
+def readable(lines: list[str], place: str, known: Collection[str] = ()) -> list[str]:
     """A plain docstring as the reStructuredText that autodoc reads."""
     found: list[str] = []
     part: list[str] = []
@@ -94,7 +106,7 @@ def readable(lines: list[str], place: str) -> list[str]:
         if line.strip():
             part.append(line)
         elif part:
-            found += [*paragraph(part, place), ""]
+            found += [*paragraph(part, place, known), ""]
             part = []
     return found
 
@@ -126,7 +138,8 @@ def _read(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[st
     if what == "data":  # where a comment is missing or elsewhere, autodoc describes the type of the value
         lines[:] = comment(*name.rsplit(".", 1))
     example = EXAMPLES.get(name, "").splitlines()
-    lines[:] = [*readable([*lines, *example], place), *users(name)]
+    known = getattr(obj, "__annotations__", ()) if what == "class" else ()
+    lines[:] = [*readable([*lines, *example], place, known), *users(name)]
 
 
 def _sign(
