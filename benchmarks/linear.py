@@ -43,8 +43,10 @@ def official(config: LinearConfig) -> None:
         sgd.step()
 
 
-def engine(runs: int, sampler: str = "law") -> Callable[[LinearConfig], object]:
-    return lambda config: train_many([replace(config, seed=seed) for seed in range(runs)], sampler=sampler)
+def engine(runs: int, sampler: str = "law", compiled: bool = False) -> Callable[[LinearConfig], object]:
+    return lambda config: train_many(
+        [replace(config, seed=seed) for seed in range(runs)], sampler=sampler, compiled=compiled
+    )
 
 
 def a_step(function: Callable[[LinearConfig], object], config: LinearConfig, steps: int) -> float:
@@ -81,6 +83,8 @@ def against_official(threads: int) -> list[str]:
         "official loop": (official, 1, 20),
         "`train_many`, law, one run": (engine(1), 1, 40),
         "`train_many`, law, 64 runs": (engine(64), 64, 6),
+        "`train_many`, law, compiled, one run": (engine(1, compiled=True), 1, 40),
+        "`train_many`, law, compiled, 64 runs": (engine(64, compiled=True), 64, 6),
     }
     if threads == 1:
         ways |= {
