@@ -157,9 +157,9 @@ def peaks() -> list[str]:
         "",
         f"The official loop takes {spread(loop / step, '.1f')} times as long as the whole step in these rounds, and "
         f"{spread(loop / floor, '.1f')} times as long as the three parts together. That is the most these parts allow, "
-        f"whatever happens to the rest; the compiled step reaches {spread(loop / compiled, '.1f')}. If the algebra cost "
-        f"nothing it would be {spread(loop / without, '.1f')} times. The aims were 5 times for one run and 10 times a run "
-        "in a batch.",
+        f"whatever happens to the rest; the compiled step reaches {spread(loop / compiled, '.1f')}. If the algebra "
+        f"cost nothing it would be {spread(loop / without, '.1f')} times. The aims were 5 times for one run and 10 "
+        "times a run in a batch.",
     ]
 
 
