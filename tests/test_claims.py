@@ -11,7 +11,7 @@ import pytest
 
 from featnorm import claims
 from featnorm.claims.model import Check, Evidence, Result, outcome, run_check, t_threshold
-from featnorm.publish.dashboard import layers
+from featnorm.publish.claim_graph import layers
 from featnorm.scale import Scale
 
 ROOT = Path(__file__).resolve().parents[1]
