@@ -90,7 +90,7 @@ class Drawing(NamedTuple):
 
 
 def _levels(claims: Sequence[Claim], box: Mapping[str, float]) -> dict[str, int]:
-    """The layer of each claim: above what it uses, near to its users if it has more of those, and not in a full layer."""
+    """The layer of each claim: after what it uses, near its users if it has more of those, not in a full layer."""
     level = {c.id: n for n, layer in enumerate(layers(claims)) for c in layer}
     users: dict[str, list[str]] = {c.id: [d.id for d in claims if c.id in d.uses] for c in claims}
     for claim in sorted(claims, key=lambda c: -level[c.id]):
@@ -216,18 +216,14 @@ def svg(
         x, y = drawn.x[claim.id] - box[claim.id] / 2, drawn.layer[claim.id] * _PITCH + _MARGIN
         outcome = outcomes[claim.id]
         rests = f"{carried[claim.id]} {'claim rests' if carried[claim.id] == 1 else 'claims rest'} on it"
+        context = "" if claim.id in own else " featnorm-context"
         boxes.append(
-            f'<a href="{escape(link(claim.id))}" data-claim="{claim.id}" data-name="{escape(claim.name)}" class="featnorm-node '
-            f'featnorm-{word(outcome).split()[0]}{"" if claim.id in own else " featnorm-context"}">'
+            f'<a href="{escape(link(claim.id))}" data-claim="{claim.id}" data-name="{escape(claim.name)}" '
+            f'class="featnorm-node featnorm-{word(outcome).split()[0]}{context}">'
             f"<title>{escape(f'{claim.name}: {claim.title} ({outcome}). {rests}.')}</title>"
             f'<rect x="{x:.0f}" y="{y}" width="{box[claim.id]:.0f}" height="{_BOX}" rx="4"/>'
             f'<text x="{x + 7:.0f}" y="{y + 16}">{escape(texts[claim.id])}</text>'
-            + (
-                f'<text x="{x + box[claim.id] - 6:.0f}" y="{y + 16}" class="featnorm-carried">{counts[claim.id]}</text>'
-                if counts[claim.id]
-                else ""
-            )
-            + "</a>"
+            f'<text x="{x + box[claim.id] - 6:.0f}" y="{y + 16}" class="featnorm-carried">{counts[claim.id]}</text></a>'
         )
     return (
         f'<div class="featnorm-scroll" tabindex="0" role="region" aria-label="{escape(label)}, may scroll sideways">'

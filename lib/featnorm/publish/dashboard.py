@@ -22,6 +22,7 @@ Link = Callable[[str], str]
 
 #: The page that states the claims which no chapter states.
 UNCHECKED_PAGE = "not_yet_checked"
+COLUMNS = ("Claim", "Outcome", "Check", "Nearest wrong variant")
 
 
 @dataclass(frozen=True)
@@ -113,35 +114,35 @@ def table_html(claims: Sequence[Claim], results: Results, link: Link, book: Sequ
                 f'<span class="featnorm-provenance">{measured["kind"]}</span>'
             )
             variant = (
-                f'{comparison(wrong[name])} <span class="featnorm-provenance">{escape(name)}; '
-                f"{rejected} of {len(wrong)} rejected</span>"
+                f'<span class="featnorm-compared">{comparison(wrong[name])}</span> '
+                f'<span class="featnorm-provenance">{escape(name)}; {rejected} of {len(wrong)} rejected</span>'
             )
             more = result_html(dict(result), open_=True)
         more += (
             f"<p>Rests on: {_names(claim.uses, by_id, link)} ({len(below[claim.id])} in all).</p>"
             f"<p>Rest on it: {_names(users[claim.id], by_id, link)} ({len(above[claim.id])} in all).</p>"
         )
-        cells = (
-            ("Outcome", outcome_badge(outcome)),
-            ("Check", check),
-            ("Nearest wrong variant", variant),
-            ("Chapter", f'<a href="{escape(page)}">{escape(titles.get(_page(claim), _page(claim)))}</a>'),
+        chapter = f'<a href="{escape(page)}">{escape(titles.get(_page(claim), _page(claim)))}</a>'
+        head = (
+            f'<a href="{escape(statement)}">{escape(claim.name)}</a>: {escape(claim.title)} <span class='
+            f'"featnorm-provenance">{escape(claim.place)} · {chapter} · formula: {claim.restored}</span>'
         )
+        cells = zip(COLUMNS[1:], (outcome_badge(outcome), check, variant))
         row = "".join(f'<td data-label="{label}">{html}</td>' for label, html in cells)
+        fold = f"rests on {len(below[claim.id])}, carries {len(above[claim.id])}"
+        if claim.id in results:
+            fold = f"all evidence; {fold}"
         bodies.append(
             f'<tbody data-outcome="{word(outcome)}" data-chapter="{_page(claim)}" data-formula="{claim.restored}">'
-            f'<tr><th scope="row"><a href="{escape(statement)}">{escape(claim.name)}</a>: {escape(claim.title)} '
-            f'<span class="featnorm-provenance">{escape(claim.place)}, formula: {claim.restored}</span></th>{row}</tr>'
-            f'<tr><td colspan="{len(cells) + 1}"><details><summary>{"evidence, " if claim.id in results else ""}rests on '
-            f"{len(below[claim.id])}, carries {len(above[claim.id])}</summary>{more}</details></td></tr></tbody>"
+            f'<tr><th scope="row">{head}</th>{row}</tr><tr><td colspan="{len(COLUMNS)}">'
+            f"<details><summary>{fold}</summary>{more}</details></td></tr></tbody>"
         )
-    columns = ("Claim", "Outcome", "Check", "Nearest wrong variant", "Chapter")
-    head = "".join(f'<th scope="col">{name}</th>' for name in columns)
+    heads = "".join(f'<th scope="col">{name}</th>' for name in COLUMNS)
     script = resources.files(__package__).joinpath("dashboard.js").read_text(encoding="utf-8")
     return (
         filters_html(claims, results, book)
         + '<div class="featnorm-scroll" tabindex="0" role="region" aria-label="Table of claims, may scroll sideways">'
-        f'<table class="featnorm-claims"><thead><tr>{head}</tr></thead>{"".join(bodies)}</table></div>'
+        f'<table class="featnorm-claims"><thead><tr>{heads}</tr></thead>{"".join(bodies)}</table></div>'
         f"<script>{script}</script>"
     )
 
