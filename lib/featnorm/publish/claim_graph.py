@@ -24,8 +24,9 @@ from featnorm.publish.claim_box import sign, word
 Place = str | tuple[str, int]
 
 #: In pixels: height of a box, space beside it, from layer to layer, around everything, and boxes of one layer at most.
-_BOX, _GAP, _PITCH, _MARGIN, _WIDEST = 24, 10, 56, 6, 780
-_SWEEPS = 24
+_BOX, _GAP, _PITCH, _MARGIN, _WIDEST = 24, 10, 56, 6, 720
+#: Rounds of sorting and of placing; weight of the middle of the drawing among a place's neighbours, for a narrow drawing.
+_SWEEPS, _PULL = 24, 0.5
 
 
 def layers(claims: Sequence[Claim]) -> list[list[Claim]]:
@@ -139,15 +140,15 @@ def _places(rows, up, down, box: Mapping[str, float]) -> dict[Place, float]:
     x: dict[Place, float] = {}
     offsets = []
     for row in rows:
-        half = np.array([box.get(place, 0.0) / 2 for place in row])
-        offsets.append(np.concatenate([[0.0], np.cumsum(half[1:] + half[:-1] + _GAP)]))
+        half = np.array([(box[place] + _GAP if place in box else _GAP / 2) / 2 for place in row])
+        offsets.append(np.concatenate([[0.0], np.cumsum(half[1:] + half[:-1])]))
         x.update(zip(row, offsets[-1] - offsets[-1][-1] / 2))
     for sweep in range(2 * _SWEEPS + 1):
         for n in range(len(rows)) if sweep % 2 == 0 else range(len(rows) - 1, -1, -1):
             row = rows[n]
-            wanted = [np.mean([x[q] for q in up[p] + down[p]]) if up[p] or down[p] else x[p] for p in row]
-            weights = [1.0 if p in box else 4.0 for p in row]  # a bend should be straight
-            x.update(zip(row, isotonic_regression(wanted - offsets[n], weights=weights).x + offsets[n]))
+            beside = [[x[q] for q in up[p] + down[p]] for p in row]
+            wanted = np.array([sum(near) / (len(near) + _PULL) for near in beside])
+            x.update(zip(row, isotonic_regression(wanted - offsets[n]).x + offsets[n]))
     return x
 
 
@@ -204,7 +205,7 @@ def svg(
     """
     texts = {c.id: f"{sign(outcomes[c.id])} {c.name}" for c in claims}
     counts = {c.id: str(carried[c.id]) if carried[c.id] else "" for c in claims}
-    box = {c.id: 6.4 * (len(texts[c.id]) + len(counts[c.id])) + (24 if counts[c.id] else 14) for c in claims}
+    box = {c.id: 6.4 * (len(texts[c.id]) + len(counts[c.id])) + (28 if counts[c.id] else 14) for c in claims}
     drawn, pale = drawing(claims, box), implied(claims)
     lines, boxes = [], []
     for claim in claims:
@@ -226,7 +227,7 @@ def svg(
             f'<text x="{x + box[claim.id] - 6:.0f}" y="{y + 16}" class="featnorm-carried">{counts[claim.id]}</text></a>'
         )
     return (
-        f'<div class="featnorm-scroll" tabindex="0" role="region" aria-label="{escape(label)}, may scroll sideways">'
+        f'<div class="featnorm-scroll full-width" tabindex="0" role="region" aria-label="{escape(label)}, may scroll sideways">'
         f'<svg xmlns="http://www.w3.org/2000/svg" class="featnorm-graph" role="group" aria-label="{escape(label)}" '
         f'viewBox="0 0 {drawn.width:.0f} {drawn.height}" width="{drawn.width:.0f}" height="{drawn.height}">'
         f'<g class="featnorm-lines">{"".join(lines)}</g>{"".join(boxes)}</svg></div>'
