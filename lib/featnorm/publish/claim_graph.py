@@ -25,7 +25,7 @@ Place = str | tuple[str, int]
 
 #: In pixels: height of a box, space beside it, from layer to layer, around everything, and boxes of one layer at most.
 _BOX, _GAP, _PITCH, _MARGIN, _WIDEST = 24, 10, 56, 6, 720
-#: Rounds of sorting and of placing; weight of the middle of the drawing among a place's neighbours, for a narrow drawing.
+#: Rounds of sorting and of placing; weight of the drawing's middle among the neighbours, to be narrow.
 _SWEEPS, _PULL = 24, 0.5
 
 
@@ -227,7 +227,8 @@ def svg(
             f'<text x="{x + box[claim.id] - 6:.0f}" y="{y + 16}" class="featnorm-carried">{counts[claim.id]}</text></a>'
         )
     return (
-        f'<div class="featnorm-scroll full-width" tabindex="0" role="region" aria-label="{escape(label)}, may scroll sideways">'
+        f'<div class="featnorm-scroll full-width" tabindex="0" role="region" '
+        f'aria-label="{escape(label)}, may scroll sideways">'
         f'<svg xmlns="http://www.w3.org/2000/svg" class="featnorm-graph" role="group" aria-label="{escape(label)}" '
         f'viewBox="0 0 {drawn.width:.0f} {drawn.height}" width="{drawn.width:.0f}" height="{drawn.height}">'
         f'<g class="featnorm-lines">{"".join(lines)}</g>{"".join(boxes)}</svg></div>'

@@ -140,8 +140,8 @@ def table_html(claims: Sequence[Claim], results: Results, link: Link, book: Sequ
     heads = "".join(f'<th scope="col">{name}</th>' for name in COLUMNS)
     script = resources.files(__package__).joinpath("dashboard.js").read_text(encoding="utf-8")
     return (
-        filters_html(claims, results, book)
-        + '<div class="featnorm-scroll full-width" tabindex="0" role="region" aria-label="Table of claims, may scroll sideways">'
+        filters_html(claims, results, book) + '<div class="featnorm-scroll full-width" tabindex="0" role="region" '
+        'aria-label="Table of claims, may scroll sideways">'
         f'<table class="featnorm-claims"><thead><tr>{heads}</tr></thead>{"".join(bodies)}</table></div>'
         f"<script>{script}</script>"
     )
