@@ -205,7 +205,7 @@ def svg(
     """
     texts = {c.id: f"{sign(outcomes[c.id])} {c.name}" for c in claims}
     counts = {c.id: str(carried[c.id]) if carried[c.id] else "" for c in claims}
-    box = {c.id: 6.4 * (len(texts[c.id]) + len(counts[c.id])) + (28 if counts[c.id] else 14) for c in claims}
+    box = {c.id: 6.8 * (len(texts[c.id]) + len(counts[c.id])) + (24 if counts[c.id] else 14) for c in claims}
     drawn, pale = drawing(claims, box), implied(claims)
     lines, boxes = [], []
     for claim in claims:
