@@ -123,8 +123,8 @@ def test_table_has_every_claim_with_its_outcome_and_its_place(results):
         assert f'data-chapter="{page}" data-formula="{claim.restored}"' in found[claim.id]
         assert f'<a href="{page}.html">Title of {page}</a>' in found[claim.id]
         for used in claim.uses:
-            assert f'<a href="{link(used)}">' in found[claim.id].partition("Rests on:")[2].partition("Rest on it:")[0]
-            assert f'<a href="{link(claim.id)}">' in found[used].partition("Rest on it:")[2]
+            assert f'<a href="{link(used)}">' in found[claim.id].partition("Rests on:")[2].partition("Carries:")[0]
+            assert f'<a href="{link(claim.id)}">' in found[used].partition("Carries:")[2]
 
 
 def test_a_claim_that_the_table_leaves_out_is_missed(results):

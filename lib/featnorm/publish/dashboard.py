@@ -120,7 +120,7 @@ def table_html(claims: Sequence[Claim], results: Results, link: Link, book: Sequ
             more = result_html(dict(result), open_=True)
         more += (
             f"<p>Rests on: {_names(claim.uses, by_id, link)} ({len(below[claim.id])} in all).</p>"
-            f"<p>Rest on it: {_names(users[claim.id], by_id, link)} ({len(above[claim.id])} in all).</p>"
+            f"<p>Carries: {_names(users[claim.id], by_id, link)} ({len(above[claim.id])} in all).</p>"
         )
         chapter = f'<a href="{escape(page)}">{escape(titles.get(_page(claim), _page(claim)))}</a>'
         head = (
