@@ -22,6 +22,8 @@ from featnorm.publish.claim_box import sign, word
 
 #: A place in a layer: a claim by its id, or the bend of a claim's trunk at a layer it passes.
 Place = str | tuple[str, int]
+Rows = list[list[Place]]
+Neighbours = Mapping[Place, list[Place]]
 
 #: In pixels: height of a box, space beside it, from layer to layer, around everything, and boxes of one layer at most.
 _BOX, _GAP, _PITCH, _MARGIN, _WIDEST = 24, 10, 56, 6, 720
@@ -100,14 +102,14 @@ def _levels(claims: Sequence[Claim], box: Mapping[str, float]) -> dict[str, int]
     room: dict[int, float] = defaultdict(lambda: _WIDEST)
     for claim in sorted(claims, key=lambda c: level[c.id]):
         n = max([level[claim.id], *(level[used] + 1 for used in claim.uses)])
-        while room[n] < box[claim.id]:
+        while room[n] < min(box[claim.id], _WIDEST):
             n += 1
         level[claim.id] = n
         room[n] -= box[claim.id] + _GAP
     return level
 
 
-def _crossings(rows: Sequence[Sequence[Place]], links: Mapping[Place, list[Place]]) -> int:
+def _crossings(rows: Rows, links: Neighbours) -> int:
     """How often two lines between neighbouring layers cross, for the given order of the layers."""
     total = 0
     for upper, lower in pairwise(rows):
@@ -118,7 +120,7 @@ def _crossings(rows: Sequence[Sequence[Place]], links: Mapping[Place, list[Place
     return total
 
 
-def _ordered(rows: list[list[Place]], up: Mapping[Place, list[Place]], down: Mapping[Place, list[Place]]):
+def _ordered(rows: Rows, up: Neighbours, down: Neighbours) -> Rows:
     """The layers with few crossings: each in the order of the mean place of its neighbours, over and over."""
     best, fewest = rows, _crossings(rows, down)
     for sweep in range(_SWEEPS):
@@ -135,7 +137,7 @@ def _ordered(rows: list[list[Place]], up: Mapping[Place, list[Place]], down: Map
     return best
 
 
-def _places(rows, up, down, box: Mapping[str, float]) -> dict[Place, float]:
+def _places(rows: Rows, up: Neighbours, down: Neighbours, box: Mapping[Place, float]) -> dict[Place, float]:
     """The middle of each place: as near to the mean of its neighbours as order and widths allow, by least squares."""
     x: dict[Place, float] = {}
     offsets = []
@@ -155,7 +157,7 @@ def _places(rows, up, down, box: Mapping[str, float]) -> dict[Place, float]:
 def drawing(claims: Sequence[Claim], box: Mapping[str, float]) -> Drawing:
     """Place boxes of the given widths, from the claims that rest on nothing, at the top, down to what rests on them."""
     level, skip = _levels(claims, box), implied(claims)
-    rows: list[list[Place]] = [[] for _ in range(1 + max(level.values()))]
+    rows: Rows = [[] for _ in range(1 + max(level.values()))]
     up: dict[Place, list[Place]] = {}
     down: dict[Place, list[Place]] = {}
     for claim in claims:
