@@ -74,6 +74,7 @@ def test_claim_box_carries_its_result():
     assert all(not e["passed"] for e in result["falsifiers"].values())
     assert metadata["scrapbook"]["name"] == "claim eq-7"
     assert "holds" in data["text/html"] and "6 rejected" in data["text/html"]
+    assert data["text/html"].count('id="check-eq-7"') == 1  # where the page of all claims leads to
 
 
 def test_a_check_that_decides_nothing_stops_the_build(monkeypatch):
