@@ -220,6 +220,10 @@ def load(name: str, root: Path | str | None = None) -> Archive:
     FileNotFoundError: no-such-run/manifest.json: no such file
     """
     folder = _folder(name, root)
+    if root is None and not ROOT.is_dir():
+        raise FileNotFoundError(
+            f"{name}: archived runs are in book/results of the repository, not in an installed featnorm"
+        )
     with _reading(f"{name}/manifest.json"):
         manifest = dict(json.loads((folder / "manifest.json").read_bytes()))
         if wrong := [key for key, kind in FIELDS.items() if not isinstance(manifest.get(key), kind)]:

@@ -27,6 +27,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,8 +128,8 @@ def run(
 
     A run that raises an error is noted, and the others go on; one in a batch is found by running the batch one by one.
 
-    Raises ValueError for wrong arguments, ConnectionError for a scheduler that does not answer, OSError where a result
-    cannot be written, and KeyboardInterrupt; what is finished by then is kept.
+    Raises ValueError for wrong arguments, ConnectionError for a scheduler that does not answer or is lost, OSError
+    where a result cannot be written, and KeyboardInterrupt; what is finished by then is kept.
 
     >>> import tempfile
     >>> from featnorm.surveys import terminal_states
@@ -163,6 +164,8 @@ def run(
         found.add(name)
         stale += json.loads(about)["closure"] != closure
     todo = {name: config for name, config in zip(hashes, configs) if name not in found}
+    if todo and not os.access(folder, os.W_OK):  # said before the first run, not after it
+        raise PermissionError(f"{folder}: results cannot be written there")
     failed: dict[str, str] = {}
     with tqdm(
         total=len(paths), initial=len(found), disable=not progress, file=sys.stderr, unit="run", smoothing=0.0
@@ -188,9 +191,17 @@ def run(
 def _keep(path: Path, arrays: Mapping[str, Any], function: Callable[..., Any], config: Config, closure: str) -> None:
     about = {"function": name_of(function), "config": dict(config), "closure": closure}
     data = _files.sealed(_files.packed({"about": np.array(json.dumps(about))} | dict(arrays)))
-    if path.exists():  # it could not be read; what can be learned from it is not lost
-        os.replace(path, path.with_name(f"{path.name}.damaged"))
-    _files.write(path, data)
+    try:
+        try:
+            _read(path)
+            return  # another driver in this folder was faster
+        except FileNotFoundError:
+            pass
+        except ValueError:  # what can be learned from a damaged file is not lost
+            os.replace(path, path.with_name(f"{path.name}.damaged"))
+        _files.write(path, data)
+    except OSError as error:  # a full disk names no file
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _read(path: Path) -> Arrays:
@@ -252,13 +263,15 @@ def _outcomes(
         waiting = {client.submit(_work, *job, pure=False): names for names, job in jobs}
         for future in as_completed(list(waiting), loop=client.loop):
             names = waiting.pop(future)
-            yield names, _result(future, names)
+            yield names, _result(future, names, scheduler)
             future.release()
 
 
-def _result(future: Any, names: list[str]) -> list[Arrays | str]:
+def _result(future: Any, names: list[str], scheduler: str | None) -> list[Arrays | str]:
     try:
         return future.result()
+    except CancelledError as error:  # nothing here cancels a run
+        raise ConnectionError(f"scheduler {scheduler}: was lost; finished runs are kept, a new call goes on") from error
     except Exception as error:  # a run that kills its workers one after another, or that a worker lacks the package
         return [f"{type(error).__name__}: {error}"] * len(names)
 
@@ -280,6 +293,7 @@ def _address(scheduler: str) -> tuple[str, int]:
 @contextmanager
 def _client(scheduler: str | None, workers: int) -> Iterator[Any]:
     from distributed import Client, LocalCluster
+    from distributed.utils import silence_logging_cmgr
 
     if scheduler is None:
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # Ctrl-C is for this process: workers
@@ -300,18 +314,13 @@ def _client(scheduler: str | None, workers: int) -> Iterator[Any]:
         socket.create_connection(_address(scheduler), timeout=PATIENCE).close()
     except OSError as error:
         raise ConnectionError(missing) from error
-    quiet = logging.getLogger("distributed")
-    level = quiet.level
-    quiet.setLevel(logging.CRITICAL)
-    try:
+    with silence_logging_cmgr(logging.CRITICAL):
         try:
             client = Client(scheduler, timeout=PATIENCE, set_as_default=False)
         except (OSError, TimeoutError, ValueError) as error:
             raise ConnectionError(missing) from error
         with client:
             yield client
-    finally:
-        quiet.setLevel(level)
 
 
 def load(path: Path | str) -> tuple[dict[str, Any], Arrays]:
