@@ -142,7 +142,8 @@ def table_html(claims: Sequence[Claim], results: Results, link: Link, book: Sequ
     return (
         filters_html(claims, results, book) + '<div class="featnorm-scroll full-width" tabindex="0" role="region" '
         'aria-label="Table of claims, may scroll sideways">'
-        f'<table class="featnorm-claims featnorm-dashboard"><thead><tr>{heads}</tr></thead>{"".join(bodies)}</table></div>'
+        f'<table class="featnorm-claims featnorm-dashboard"><thead><tr>{heads}</tr></thead>'
+        f"{''.join(bodies)}</table></div>"
         f"<script>{script}</script>"
     )
 
