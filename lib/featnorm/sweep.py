@@ -56,6 +56,9 @@ class Sweep:
     files: of the finished runs, in the order of their configurations.  failed: what went wrong, by position.
     found: number of runs that were there before.  damaged: files that could not be read; each run was done again, and
     the file is kept under its name with ``.damaged``.  stale: number of runs made by other code than today's.
+
+    >>> Sweep(({"seed": 0},), (), {0: "ValueError: no"}, found=0, damaged=(), stale=0).failed[0]
+    'ValueError: no'
     """
 
     configs: tuple[Config, ...]
@@ -76,7 +79,12 @@ def grid(base: Config, axes: Mapping[str, Iterable[Any]]) -> list[dict[str, Any]
 
 
 def name_of(function: Callable[..., Any]) -> str:
-    """The dotted name under which a worker finds the function."""
+    """The dotted name under which a worker finds the function.
+
+    >>> from featnorm.surveys import terminal_states
+    >>> name_of(terminal_states)
+    'featnorm.surveys.terminal_states'
+    """
     return f"{function.__module__}.{function.__qualname__}"
 
 
@@ -324,7 +332,16 @@ def _client(scheduler: str | None, workers: int) -> Iterator[Any]:
 
 
 def load(path: Path | str) -> tuple[dict[str, Any], Arrays]:
-    """Configuration and arrays of one result file. Raises FileNotFoundError, and ValueError where it is damaged."""
+    """Configuration and arrays of one result file. Raises FileNotFoundError, and ValueError where it is damaged.
+
+    >>> import tempfile
+    >>> from featnorm.surveys import terminal_states
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     done = run(terminal_states, grid({"h": 3, "starts": 1}, {"seed": range(2)}), folder)
+    ...     config, arrays = load(done.files[1])
+    >>> config, arrays["phi"].shape
+    ({'h': 3, 'starts': 1, 'seed': 1}, (1, 3))
+    """
     arrays = _read(Path(path))
     return json.loads(arrays.pop("about").item())["config"], arrays
 
@@ -336,6 +353,14 @@ def table(sweep: Sweep) -> Arrays:
     returned, under its own name; where the lengths differ from run to run, NaN fills up the shorter ones.
 
     Raises ValueError where runs returned different arrays, or arrays of different dimension under one name.
+
+    >>> import tempfile
+    >>> from featnorm.surveys import terminal_states
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     done = run(terminal_states, grid({"h": 3, "starts": 1}, {"seed": range(2)}), folder)
+    ...     found = table(done)
+    >>> found["config_seed"].tolist(), found["phi"].shape
+    ([0, 1], (2, 1, 3))
     """
     found = [load(path) for path in sweep.files]
     out = {
@@ -374,6 +399,14 @@ def save_table(function: Callable[..., Any], sweep: Sweep, folder: Path | str, c
 
     The manifest holds the fields that all runs share, the names of the others, and how many runs are finished, failed,
     and made by other code than today's. ``featnorm.results.load("table", folder)`` reads it.
+
+    >>> import tempfile
+    >>> from featnorm.surveys import terminal_states
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     done = run(terminal_states, grid({"h": 3, "starts": 1}, {"seed": range(2)}), folder)
+    ...     _ = save_table(terminal_states, done, folder, "featnorm sweep", seconds=1.0)
+    ...     results.load("table", folder).manifest["config"]["varied"]
+    ['seed']
     """
     shared = {
         name: value

@@ -24,7 +24,7 @@ def documents() -> list[str]:
 
 def pages() -> list[str]:
     """The pages of the table of contents, without ``book/``."""
-    return [Path(name).name for name in documents()]
+    return [name.removeprefix("book/") for name in documents()]
 
 
 def source(name: str) -> str:
