@@ -7,8 +7,9 @@ the mutant, and it is killed if one of them fails. A mutant that uses up its pro
 take without the change and ten seconds more, is killed too.
 
 numpy, scipy and PyTorch are imported once. Each mutant is a fork of that process in which the import of one module
-yields the changed text, so nothing on the disk changes. Results are kept in _build/mutants.jsonl as they come, under a
-hash of the module and of its tests: after a kill, or when tests were added, only what is missing runs.
+yields the changed text, so nothing on the disk changes. Results are kept in _build/mutants.jsonl as they come, so that
+an interrupted run goes on where it stopped. They hold for one state of the rooms. When only tests have changed, a
+mutant that was killed counts as killed while the test that did it is still there; those that survived run again.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ import signal
 import sys
 import tomllib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import cache
 from importlib.machinery import PathFinder, SourceFileLoader
@@ -69,10 +70,11 @@ ROOMS = {
 }
 #: What a survivor can be; `mutants.toml` says which one, and why.
 CLASSES = {
-    "equivalent": "no input can tell the mutant from the original",
-    "rounding": "the two differ by rounding, by an event of probability zero, or within the accuracy that is promised",
+    "equivalent": "no input tells the mutant from the original",
+    "rounding": "they differ by rounding, or on a set of inputs of probability zero",
+    "margin": "a grid, a margin or a limit of iterations has room to spare, and the result keeps its promised accuracy",
     "cost": "the results are the same; only time or memory differ",
-    "message": "only the text of an error or of a warning differs",
+    "message": "only the text or the place of a message differs",
     "open": "a hole that is left",
 }
 
@@ -196,8 +198,8 @@ class Edits:
             case ast.Constant(value=int(value)):
                 yield from ((*self.span(node), new) for new in (str(value + 1), f"({value - 1})"))
             case ast.Constant(value=float(value)):
-                # A number that stands for a size, such as a tolerance, is made larger by its own size and not by one.
-                more = value + 1.0 if value == 0 or value > 0.01 else 100.0 * value
+                # A tolerance, or a number so large that one more is nothing, is multiplied instead.
+                more = value + 1.0 if value == 0 or 0.01 < value < 1e9 else 100.0 * value
                 yield *self.span(node), repr(more)
                 if value:
                     yield *self.span(node), f"({-value!r})"
@@ -240,6 +242,9 @@ def sample(count: int, seed: int) -> list[Mutant]:
 
 
 # --- Running them ----------------------------------------------------------------------------------------------------
+
+#: Outcome, killer and CPU seconds of one run, with the state it was made in.
+Record = dict[str, Any]
 
 
 class Changed(SourceFileLoader):
@@ -341,13 +346,28 @@ def run(room: str, mutant: Mutant | None, limit: float) -> tuple[str, str, float
     raise RuntimeError(f"{room}: pytest ended with status {code} on {mutant.key if mutant else 'the code as it is'}")
 
 
+def digest(paths: Iterable[Path]) -> str:
+    return hashlib.sha256(b"\0".join(path.read_bytes() for path in paths)).hexdigest()[:16]
+
+
 @cache
-def state(room: str) -> str:
-    """A hash of what the outcomes of a room depend on: its tests, and the modules of all rooms."""
-    digest = hashlib.sha256()
-    for path in [*test_files(room), *(path_of(module) for each in ROOMS for module in modules(each))]:
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
+def state(room: str) -> dict[str, str]:
+    """What the outcomes of a room depend on, as hashes: the modules of all rooms, and the tests of this one."""
+    library = digest(path_of(module) for each in ROOMS for module in modules(each))
+    return {"library": library, "tests": digest(test_files(room))}
+
+
+@cache
+def names_of_tests(room: str) -> set[str]:
+    return set(re.findall(r"^def (test_\w+)", "\n".join(p.read_text("utf-8") for p in test_files(room)), re.MULTILINE))
+
+
+def holds(record: Record, room: str) -> bool:
+    """Whether an earlier outcome still stands."""
+    now = state(room)
+    killer = re.search(r"::(test_\w+)", record["by"])
+    standing = killer[1] in names_of_tests(room) if killer else record["outcome"] != "survived"
+    return record["library"] == now["library"] and (record["tests"] == now["tests"] or standing)
 
 
 def preload() -> None:
@@ -366,25 +386,25 @@ def preload() -> None:
         del sys.modules[name]
 
 
-Record = dict[str, Any]
-
-
 class Store:
-    """What earlier runs found, by name and state; a kill loses at most the line that was being written."""
+    """What earlier runs found, by name; a kill loses at most the line that was being written."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self.known = path, {}
+        self.path, self.records = path, {}
         path.parent.mkdir(exist_ok=True)
         path.touch()
         for line in path.read_text(encoding="utf-8").splitlines():
             with suppress(json.JSONDecodeError):
                 record = json.loads(line)
-                self.known[record["name"], record["state"]] = record
+                self.records[record["name"]] = record
 
     def add(self, record: Record) -> None:
         with self.path.open("a", encoding="utf-8") as file:
             file.write("\n" + json.dumps(record))  # first the end of the line before, whole or not
-        self.known[record["name"], record["state"]] = record
+        self.records[record["name"]] = record
+
+    def has(self, name: str, room: str) -> bool:
+        return name in self.records and holds(self.records[name], room)
 
 
 def measured(job: tuple[str, Mutant | None, float]) -> Record:
@@ -392,27 +412,26 @@ def measured(job: tuple[str, Mutant | None, float]) -> Record:
     room, mutant, limit = job
     outcome, by, seconds = run(room, mutant, limit)
     name = mutant.key if mutant else room
-    return {"name": name, "state": state(room), "outcome": outcome, "by": by, "seconds": round(seconds, 2)}
+    return {"name": name, "outcome": outcome, "by": by, "seconds": round(seconds, 2), **state(room)}
 
 
 def outcomes(chosen: Sequence[Mutant], jobs: int) -> dict[str, Record]:
-    """The record of every chosen mutant by its key, from earlier runs where nothing changed since."""
+    """The record of every chosen mutant by its key, from earlier runs where it still holds."""
     store = Store(RESULTS)
-    todo = [m for m in chosen if (m.key, state(m.room)) not in store.known]
+    todo = [m for m in chosen if not store.has(m.key, m.room)]
     if todo:
         preload()
-        rooms = {m.room for m in todo}
+        rooms = sorted({m.room for m in todo})
         with multiprocessing.get_context("fork").Pool(jobs) as pool:
-            plain = [(room, None, 600.0) for room in sorted(rooms) if (room, state(room)) not in store.known]
+            plain = [(room, None, 600.0) for room in rooms if not store.has(room, room)]
             for record in tqdm(pool.imap_unordered(measured, plain), total=len(plain), unit="room", file=sys.stderr):
                 if record["outcome"] != "survived":
                     raise RuntimeError(f"{record['name']}: its tests fail without a change: {record['by']}")
                 store.add(record)
-            limits = {room: 10.0 + 3.0 * store.known[room, state(room)]["seconds"] for room in rooms}
-            changed = [(m.room, m, limits[m.room]) for m in todo]
+            changed = [(m.room, m, 10.0 + 3.0 * store.records[m.room]["seconds"]) for m in todo]
             for record in tqdm(pool.imap_unordered(measured, changed), total=len(todo), unit="mutant", file=sys.stderr):
                 store.add(record)
-    return {m.key: store.known[m.key, state(m.room)] for m in chosen}
+    return {m.key: store.records[m.key] for m in chosen}
 
 
 # --- The report ------------------------------------------------------------------------------------------------------

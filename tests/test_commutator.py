@@ -109,6 +109,8 @@ def test_antisymmetric_directions_are_among_all(seed):
     L = np.random.default_rng(seed).standard_normal((h, h))
     L = (L - L.T).ravel()
     assert L @ K @ L >= (slowest_rate(K, antisymmetric=True) - 1e-10) * (L @ L)
+    symmetric = np.diag([0.5, 1.0, 1.0, 2.0])  # its slowest direction is vec(e e^T), which no commutator has
+    assert slowest_rate(symmetric) == 0.5 < slowest_rate(symmetric, antisymmetric=True) == 1.0
 
 
 def test_kronecker_sum_acts_as_the_paper_says():
