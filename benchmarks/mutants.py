@@ -463,12 +463,17 @@ def report(seeds: Sequence[int], samples: Sequence[Sequence[Mutant]], found: dic
     """The page: one table a seed, then every survivor with its class and reason, then the holes that were mended."""
     reasons = tomllib.loads(REASONS.read_text(encoding="utf-8"))
     kind = {key: (name, reason) for name in CLASSES for key, reason in reasons.get(name, {}).items()}
+    mended = reasons.get("mended", {})
     same = {key for key, (name, _) in kind.items() if name != "open"}
     lines = ["# Mutants: do the tests of the theory rooms notice a small wrong change?", ""]
     lines += [" ".join(__doc__.split("\n\n")[1].split()), ""]
     lines += [f"{len(samples[0])} mutants a seed. Intervals are Wilson's, 95 %. {machine()}; commit {commit()}.", ""]
     for seed, chosen in zip(seeds, samples):
         lines += [f"## Seed {seed}", "", *table(chosen, found, same), ""]
+        killed = [m.key for m in chosen if found[m.key]["outcome"] != "survived"]
+        if new := sum(key in mended for key in killed):
+            before = score(len(killed) - new, len(chosen))
+            lines += [f"Before the tests at the end of this page were written, the score was {before}.", ""]
     survivors = {m.key: m for chosen in samples for m in chosen if found[m.key]["outcome"] == "survived"}
     by_class: dict[str, list[Mutant]] = {name: [] for name in (*CLASSES, "no reason given yet")}
     for key, m in survivors.items():
@@ -484,7 +489,7 @@ def report(seeds: Sequence[int], samples: Sequence[Sequence[Mutant]], found: dic
                 why = f"  \n  {kind[m.key][1]}" if m.key in kind else ""
                 lines.append(f"- {place}: {quote(m.before)} becomes {quote(m.after)}.{why}")
             lines.append("")
-    if mended := reasons.get("mended", {}):
+    if mended:
         lines += [f"## Holes found and mended: {len(mended)}", ""]
         lines += ["Mutants that survived once, and the test that kills them now.", ""]
         lines += [f"- {quote(key)}  \n  {test}" for key, test in mended.items()]

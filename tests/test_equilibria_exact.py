@@ -360,6 +360,7 @@ def test_folds_of_a_mode_in_a_bath():
     for overlap in (-0.5, 0.0, 0.8):
         bath = Norms(1.0, 1.0, overlap)
         assert bath_fold(bath, ONE, "frozen").rho == pytest.approx(critical_rho(bath, ONE), rel=1e-12)
+        assert bath_fold(bath, ONE, "frozen", sign=-1) is None  # there the balance rises without end
         turn = bath_fold(bath, ONE)
         around = balance(turn.w * np.array([0.99, 1.0, 1.01]), bath, ONE)
         assert around[1] >= around[0] and around[1] >= around[2]
