@@ -88,6 +88,7 @@ def test_a_batch_agrees_with_one_set_at_a_time(N, sigma2, ratio):
         # near the fold a root is as uncertain as rounding over the square root of the distance
         assert w == pytest.approx(e.w, rel=20 * EPS / math.sqrt(max(abs(ratio - 1), 1e-12)) if e.w > 0 else 20 * EPS)
         assert words[stability] == e.stability
+    assert (found.stability[0][np.isnan(found.w[0])] == 0).all()  # what is absent is neither stable nor unstable
 
 
 def test_a_batch_far_out():

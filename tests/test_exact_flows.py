@@ -141,6 +141,17 @@ def test_clock_and_its_inverse(t, rho):
     assert t < 1e-200 or float(clock(t, rho)) >= t * (1 - 1e-12)
 
 
+def test_where_W_stays_symmetric_by_itself_taking_its_symmetric_part_changes_nothing():
+    setting = Setting(h=3, d=5, sigma2=0.7, rho=0.3)
+    W, Phi = np.diag([0.9, 1.4, 0.5]), np.eye(3, 5) * np.array([[0.8], [1.1], [1.5]])  # they commute
+    t = np.array([0.0, 0.7, 2.0])
+    for options in ({}, {"direct": True}, {"closure": "paper"}):
+        raw = population_flow(W, Phi, setting, t, rtol=RTOL, **options)
+        symmetric = population_flow(W, Phi, setting, t, rtol=RTOL, symmetrised=True, **options)
+        np.testing.assert_allclose(symmetric.W, raw.W, atol=1e2 * RTOL)
+        np.testing.assert_allclose(symmetric.Phi, raw.Phi, atol=1e2 * RTOL)
+
+
 @pytest.mark.parametrize(
     "change, words",
     [({"loss": "huber"}, "loss = 'huber'"), ({"times": [1.0, 0.0]}, "times: "), ({"W0": np.zeros((4, 3))}, "W")],

@@ -1,6 +1,7 @@
 """Sub-Weibull laws: closed forms, other integrators, best constants, closure, an explicit tail bound, intervals."""
 
 import math
+from dataclasses import replace
 
 import mpmath
 import numpy as np
@@ -101,6 +102,13 @@ def test_the_norm_of_a_square_is_the_square_of_the_norm(beta):
 def test_indicators_have_a_closed_form(probability, beta):
     assert norm(indicator(probability, 2.5), beta) == exact(2.5 * math.log1p(1 / probability) ** (-1 / beta))
     assert moment(indicator(probability, 2.5), 3.0) == exact(2.5 * probability ** (1 / 3))
+
+
+@pytest.mark.parametrize("breaks", [(0.7,), (0.3, 1.9), (0.1, 1.0, 3.0)])
+def test_where_the_integral_is_cut_does_not_matter(breaks):
+    law = gaussian()
+    assert norm(replace(law, breaks=breaks), 1) == exact(norm(law, 1))
+    assert moment(replace(law, breaks=breaks), 3.0) == exact(moment(law, 3.0))
 
 
 @settings(max_examples=30, deadline=None)
@@ -400,6 +408,13 @@ def test_the_tail_index_is_hill_s_estimate():
 def test_twenty_samples_are_enough():
     e = estimate_norm(rng(8).random(20), 1.0)
     assert e.low <= e.value <= e.high
+
+
+def test_the_lower_end_of_few_samples_is_zero_only_where_chance_explains_every_mean():
+    """That is where n log(cap) <= log(1 / alpha), with the cap sqrt(n): for n = 20 at alpha = 1e-13."""
+    sample = rng(8).standard_normal(20)
+    low = [estimate_norm(sample, 2.0, 1 - alpha).low for alpha in (1e-2, 1e-6, 1e-11, 1e-14)]
+    assert low[0] > low[1] > low[2] > low[3] == 0.0
 
 
 @pytest.mark.parametrize("probability", [1.0, 0.3, 0.01])
