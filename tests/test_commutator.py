@@ -75,6 +75,16 @@ def test_generator_at_h_24(symmetrised):
     np.testing.assert_allclose(by_K, moved.ravel(order="F"), atol=ROUNDING * (1 + np.abs(moved).max()))
 
 
+def test_left_to_themselves_all_three_speak_of_the_same_flow():
+    setting, W, Phi = state(1)
+    K = generator(W, Phi, setting)
+    moved = commutator_velocity(W, Phi, setting)
+    by_K = -(K @ bracket(Phi @ Phi.T, W).ravel(order="F"))
+    np.testing.assert_allclose(by_K, moved.ravel(order="F"), atol=ROUNDING * (1 + np.abs(moved).max()))
+    by_terms = generator_terms(W, Phi, setting).sum(axis=0) + 3 * setting.rho * np.eye(len(K))  # the paper's closure
+    np.testing.assert_allclose(by_terms, K, atol=ROUNDING * (1 + np.abs(K).max()))
+
+
 @pytest.mark.parametrize("symmetrised", [True, False])
 @pytest.mark.parametrize("wrong", [{"factors": {"F": 2.0}}, {"decay": 2.0}, {"factors": {"FW, WW": 0.5}}])
 def test_symbolic_residual_is_zero_for_the_claim_only(wrong, symmetrised):
