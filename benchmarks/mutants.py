@@ -444,7 +444,7 @@ def score(killed: int, of: int) -> str:
 
 def table(chosen: Sequence[Mutant], found: dict[str, Record], equivalent: set[str]) -> list[str]:
     """Score by room, and of all."""
-    lines = ["| room | mutants | killed | of these by time | score | where a hole is possible |", "|---|" + 5 * "---|"]
+    lines = ["| room | mutants | killed | of these by time | score | without explained ones |", "|---|" + 5 * "---|"]
     for room in [*ROOMS, "all"]:
         here = [m for m in chosen if room in (m.room, "all")]
         count = Counter(found[m.key]["outcome"] for m in here)
