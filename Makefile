@@ -21,7 +21,8 @@ export OMP_NUM_THREADS
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 
-.PHONY: help install book pdf test check-book chapter-smoke lint bench seeds badge gpu dist test-lowest test-newest clean
+.PHONY: help install book pdf test check-book interrupted chapter-smoke lint bench seeds badge mutants gpu dist \
+	test-lowest test-newest clean
 
 help:  ## list the targets
 	@sed -nE 's/^([a-z-]+):.*  ## (.*)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | column -t -s '|'
@@ -62,6 +63,9 @@ check-book: $(STAMP)  ## tests of the built pages, in a browser, and of every ch
 	@test -f _build/html/index.html || { echo "No book in _build/html: run make book first" >&2; exit 1; }
 	$(BIN)/python -m pytest -q tests/book
 
+interrupted: $(STAMP)  ## kill builds of a small book at random moments; the next build must not notice (minutes)
+	$(BIN)/python -m pytest -q -m slow tests/book/test_interrupted.py
+
 chapter-smoke: $(STAMP)  ## run every chapter with papermill at smoke scale; needs no built book
 	$(BIN)/python -m pytest -q tests/book/test_chapters.py
 
@@ -76,6 +80,11 @@ seeds: $(STAMP)  ## every check for ten seeds at smoke scale; writes benchmarks/
 
 badge: $(STAMP)  ## run every check at smoke scale; writes the badge of README.md
 	$(BIN)/python -m featnorm.publish.badge
+
+mutants: N ?= 300
+mutants: SEED ?= 0
+mutants: $(STAMP)  ## do the theory rooms' tests notice N random small changes? writes benchmarks/mutants.md (half an hour, resumable)
+	nice $(BIN)/python benchmarks/mutants.py --count $(N) --seeds $(SEED)
 
 # Needs no environment of its own: a machine with a GPU has a PyTorch that fits it. The same command again goes on.
 gpu: OUT ?= _build/gpu

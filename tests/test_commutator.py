@@ -75,6 +75,16 @@ def test_generator_at_h_24(symmetrised):
     np.testing.assert_allclose(by_K, moved.ravel(order="F"), atol=ROUNDING * (1 + np.abs(moved).max()))
 
 
+def test_left_to_themselves_all_three_speak_of_the_same_flow():
+    setting, W, Phi = state(1)
+    K = generator(W, Phi, setting)
+    moved = commutator_velocity(W, Phi, setting)
+    by_K = -(K @ bracket(Phi @ Phi.T, W).ravel(order="F"))
+    np.testing.assert_allclose(by_K, moved.ravel(order="F"), atol=ROUNDING * (1 + np.abs(moved).max()))
+    by_terms = generator_terms(W, Phi, setting).sum(axis=0) + 3 * setting.rho * np.eye(len(K))  # the paper's closure
+    np.testing.assert_allclose(by_terms, K, atol=ROUNDING * (1 + np.abs(K).max()))
+
+
 @pytest.mark.parametrize("symmetrised", [True, False])
 @pytest.mark.parametrize("wrong", [{"factors": {"F": 2.0}}, {"decay": 2.0}, {"factors": {"FW, WW": 0.5}}])
 def test_symbolic_residual_is_zero_for_the_claim_only(wrong, symmetrised):
@@ -109,6 +119,8 @@ def test_antisymmetric_directions_are_among_all(seed):
     L = np.random.default_rng(seed).standard_normal((h, h))
     L = (L - L.T).ravel()
     assert L @ K @ L >= (slowest_rate(K, antisymmetric=True) - 1e-10) * (L @ L)
+    symmetric = np.diag([0.5, 1.0, 1.0, 2.0])  # its slowest direction is vec(e e^T), which no commutator has
+    assert slowest_rate(symmetric) == 0.5 < slowest_rate(symmetric, antisymmetric=True) == 1.0
 
 
 def test_kronecker_sum_acts_as_the_paper_says():

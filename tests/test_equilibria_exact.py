@@ -16,7 +16,9 @@ from featnorm.eigen_flow import integrate, parabola_velocity
 from featnorm.equilibria import (
     MOMENTS,
     NAMES,
+    NEARLY_STABLE,
     REGIMES,
+    Starts,
     balance,
     bath_equilibria,
     bath_fold,
@@ -86,6 +88,7 @@ def test_a_batch_agrees_with_one_set_at_a_time(N, sigma2, ratio):
         # near the fold a root is as uncertain as rounding over the square root of the distance
         assert w == pytest.approx(e.w, rel=20 * EPS / math.sqrt(max(abs(ratio - 1), 1e-12)) if e.w > 0 else 20 * EPS)
         assert words[stability] == e.stability
+    assert (found.stability[0][np.isnan(found.w[0])] == 0).all()  # what is absent is neither stable nor unstable
 
 
 def test_a_batch_far_out():
@@ -358,6 +361,7 @@ def test_folds_of_a_mode_in_a_bath():
     for overlap in (-0.5, 0.0, 0.8):
         bath = Norms(1.0, 1.0, overlap)
         assert bath_fold(bath, ONE, "frozen").rho == pytest.approx(critical_rho(bath, ONE), rel=1e-12)
+        assert bath_fold(bath, ONE, "frozen", sign=-1) is None  # there the balance rises without end
         turn = bath_fold(bath, ONE)
         around = balance(turn.w * np.array([0.99, 1.0, 1.01]), bath, ONE)
         assert around[1] >= around[0] and around[1] >= around[2]
@@ -415,6 +419,7 @@ def test_semicircle_is_the_limit_of_the_eigenvalues():
     x = np.linspace(-1.9, 1.9, 9)
     shares = (drawn.eigenvalues.ravel()[:, None] < x).mean(axis=0)
     np.testing.assert_allclose(shares, semicircle_below(x), atol=0.01)  # counts of a spectrum fluctuate by a few in h
+    assert semicircle_below([-2.5, 2.5]).tolist() == [0.0, 1.0]
 
 
 def test_near_stable_mass():
@@ -425,8 +430,14 @@ def test_near_stable_mass():
     assert near_stable_mass(N, small) == pytest.approx(2e-6 * 64 / math.pi, rel=1e-6)
     heavy = Setting(h=64, d=64, sigma2=1.0, rho=1.0)
     assert near_stable_mass(N, heavy) == 0.5 and near_stable_mass(N, heavy, np.array([-1.0, 1.0, 2.0])) == 2 / 3
+    assert near_stable_mass(N, small) <= NEARLY_STABLE < near_stable_mass(N, heavy)
     with pytest.raises(ValueError, match="eigenvalues: has no entries"):
         near_stable_mass(N, heavy, np.array([]))
+
+
+def test_a_start_at_its_lowest_equilibrium_is_not_below_it():
+    at = Starts(np.array([[-2.0, -1.0, 0.0, 1.0], [-2.0, -1.0, 0.0, 1.0]]), np.array([-1.0, -0.5]))
+    assert at.below.tolist() == [0.25, 0.5]
 
 
 @FEW

@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 
 from featnorm import eigen_flow, matrix_flow, surveys
-from featnorm.eigen_flow import integrate, rate, second_order_rate, terminal_state, velocity, water_level
+from featnorm.eigen_flow import (
+    integrate,
+    rate,
+    second_order_rate,
+    terminal_state,
+    terminal_state_matrix,
+    velocity,
+    water_level,
+)
 from featnorm.equilibria import rational_field, sturm_counts
 from featnorm.matrix_flow import H_closure, clock, gradient_flow, population_flow, unclock
 from featnorm.normalized_moments import FollowedMoments, cosine_field_expected, diagonal_moments
@@ -133,6 +141,17 @@ def test_clock_and_its_inverse(t, rho):
     assert t < 1e-200 or float(clock(t, rho)) >= t * (1 - 1e-12)
 
 
+def test_where_W_stays_symmetric_by_itself_taking_its_symmetric_part_changes_nothing():
+    setting = Setting(h=3, d=5, sigma2=0.7, rho=0.3)
+    W, Phi = np.diag([0.9, 1.4, 0.5]), np.eye(3, 5) * np.array([[0.8], [1.1], [1.5]])  # they commute
+    t = np.array([0.0, 0.7, 2.0])
+    for options in ({}, {"direct": True}, {"closure": "paper"}):
+        raw = population_flow(W, Phi, setting, t, rtol=RTOL, **options)
+        symmetric = population_flow(W, Phi, setting, t, rtol=RTOL, symmetrised=True, **options)
+        np.testing.assert_allclose(symmetric.W, raw.W, atol=1e2 * RTOL)
+        np.testing.assert_allclose(symmetric.Phi, raw.Phi, atol=1e2 * RTOL)
+
+
 @pytest.mark.parametrize(
     "change, words",
     [({"loss": "huber"}, "loss = 'huber'"), ({"times": [1.0, 0.0]}, "times: "), ({"W0": np.zeros((4, 3))}, "W")],
@@ -240,6 +259,23 @@ def test_terminal_state_conserves_what_the_flow_conserves(seed):
     np.testing.assert_allclose((end.phi - end.w**2)[alive], (phi - w**2)[alive], atol=1e-10)
     assert (end.w[alive] == end.w_bar).all()
     np.testing.assert_array_equal(np.sign(end.w[~alive]), np.sign(w[~alive]))
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=seeds)
+def test_terminal_matrix_of_a_commuting_start(seed):
+    """In any basis it is the terminal state; without the sign rule every mode may live, and the level says which do."""
+    rng = np.random.default_rng(seed)
+    w, phi = commuting_start(Setting(h=7, d=14), rng)
+    Q = np.linalg.qr(rng.standard_normal((7, 7)))[0]
+    W, Phi = (Q * w) @ Q.T, Q * np.sqrt(phi)
+    end, c = terminal_state(w, phi), phi - w**2
+    found = terminal_state_matrix(W, Phi)
+    np.testing.assert_allclose(found.F, (Q * end.phi) @ Q.T, atol=1e-9 * phi.sum())
+    assert found.w_bar == pytest.approx(end.w_bar, rel=1e-9)
+    level = water_level(c, phi.sum())
+    free = terminal_state_matrix(W, Phi, sign_rule=False)
+    np.testing.assert_allclose(free.phi, np.sort(np.maximum(level + c, 0)), atol=1e-9 * phi.sum())
 
 
 def test_terminal_state_of_the_exact_flow_is_near():

@@ -67,11 +67,16 @@ def test_learning_leads_through_collapse_and_back():
     assert names == ["Acute", "Collapse", "Acute"]
 
 
-def test_the_highest_point_is_not_below_any_other():
-    run = free_run(3)
+@pytest.mark.parametrize("seed", range(3, 9))
+def test_the_highest_point_is_not_below_any_other(seed):
+    """Nor any near it: the grid of the run is coarse, and the top may lie on either side of its best point."""
+    run = free_run(seed)
     f = barrier(run, FREE)
-    _, top = highest_barrier(run, FREE)
-    assert top >= max(f(float(s)) for s in np.linspace(0, run.t[-1], 200)) - 1e-6 * top
+    s, top = highest_barrier(run, FREE)
+    assert top == f(s)
+    near = np.clip(s * np.linspace(0.9, 1.1, 41), 0.0, run.t[-1])
+    others = [f(float(other)) for other in (*near, *np.linspace(0, run.t[-1], 200))]
+    assert top >= max(others) - 1e-9 * abs(top)
 
 
 def test_bounds_are_zero_where_no_passage_is_needed():

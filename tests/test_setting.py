@@ -67,6 +67,10 @@ def test_setting_refuses(name, bad, rule):
         Setting(**good).with_(**{name: bad})
 
 
+def test_unless_told_otherwise_the_noise_has_unit_variance_and_nothing_decays():
+    assert Setting(h=2, d=3) == Setting(h=2, d=3, sigma2=1.0, rho=0.0)
+
+
 def test_setting_is_a_frozen_value():
     setting = Setting(h=2, d=3, sigma2=0.25)
     assert setting.a == 1.25 and setting.with_(rho=0.5) == Setting(h=2, d=3, sigma2=0.25, rho=0.5)

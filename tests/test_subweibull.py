@@ -1,6 +1,7 @@
 """Sub-Weibull laws: closed forms, other integrators, best constants, closure, an explicit tail bound, intervals."""
 
 import math
+from dataclasses import replace
 
 import mpmath
 import numpy as np
@@ -97,10 +98,17 @@ def test_the_norm_of_a_square_is_the_square_of_the_norm(beta):
 
 
 @pytest.mark.parametrize("probability", [1e-6, 0.2, 1.0])
-@pytest.mark.parametrize("beta", [0.2, 1.0, 5.0])
+@pytest.mark.parametrize("beta", [0.02, 0.2, 1.0, 5.0])  # the smaller, the nearer to zero the integrand begins
 def test_indicators_have_a_closed_form(probability, beta):
     assert norm(indicator(probability, 2.5), beta) == exact(2.5 * math.log1p(1 / probability) ** (-1 / beta))
     assert moment(indicator(probability, 2.5), 3.0) == exact(2.5 * probability ** (1 / 3))
+
+
+@pytest.mark.parametrize("breaks", [(0.7,), (0.3, 1.9), (0.1, 1.0, 3.0)])
+def test_where_the_integral_is_cut_does_not_matter(breaks):
+    law = gaussian()
+    assert norm(replace(law, breaks=breaks), 1) == exact(norm(law, 1))
+    assert moment(replace(law, breaks=breaks), 3.0) == exact(moment(law, 3.0))
 
 
 @settings(max_examples=30, deadline=None)
@@ -388,6 +396,27 @@ def test_the_tail_index_of_the_summand():
     assert estimate_norm(sample, 1.0).tail_index > 3
 
 
+def test_the_tail_index_is_hill_s_estimate():
+    """Written with the summands themselves: the mean of log(X_(i) / X_(k + 1)) over the k = sqrt(n) largest."""
+    sample = rng(7).exponential(size=500)
+    e = estimate_norm(sample, 1.0)
+    summands = np.sort(np.exp(sample / e.value))
+    k = math.isqrt(500)
+    assert 1 / e.tail_index == pytest.approx(np.mean(np.log(summands[-k:] / summands[-k - 1])), rel=1e-12)
+
+
+def test_twenty_samples_are_enough():
+    e = estimate_norm(rng(8).random(20), 1.0)
+    assert e.low <= e.value <= e.high
+
+
+def test_the_lower_end_of_few_samples_is_zero_only_where_chance_explains_every_mean():
+    """That is where n log(cap) <= log(1 / alpha), with the cap sqrt(n): for n = 20 at alpha = 1e-13."""
+    sample = rng(8).standard_normal(20)
+    low = [estimate_norm(sample, 2.0, 1 - alpha).low for alpha in (1e-2, 1e-6, 1e-11, 1e-14)]
+    assert low[0] > low[1] > low[2] > low[3] == 0.0
+
+
 @pytest.mark.parametrize("probability", [1.0, 0.3, 0.01])
 def test_bounded_samples_with_many_ties(probability):
     x = (rng(6).random(3000) < probability).astype(float)
@@ -485,6 +514,7 @@ def test_bad_exponents_are_refused(function, beta):
         (lambda: deviation_constant(1.5), "beta = 1.5: must be at most 1"),
         (lambda: deviation_bound([], 1.0, 0.1), "b: has no entries"),
         (lambda: deviation_bound([1.0], 1.0, 0.0), "delta = 0.0: must be above 0"),
+        (lambda: deviation_bound([1.0], 1.0, 1.5), "delta = 1.5: must be a number from 0 to 1"),
         (lambda: deviation_bound([1.0], 1.0, 0.1, K=0.0), "K = 0.0"),
         (lambda: Law("x", np.log, 0.0, 1.0), "index = 0.0"),
         (lambda: Law("x", np.log, 1.0, 1.0, breaks=(2.0, 1.0)), "must be positive and increase"),
