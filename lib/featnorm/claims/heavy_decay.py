@@ -3,7 +3,7 @@
 The rule of Figure 1 was written before any run of the sweep. It has three outcomes. Runs are compared at the same decay
 time, rho * sum of learning rates / (1 - momentum), each loss with its own learning rate. A decay time is *decisive* if
 it is 1 or more, its decays are above the default, and both controls collapse at it for every seed: the L2 loss, and the
-cosine loss without stop-gradient (at the same rho and rate as the one with it). Without a decisive time, or where a loss
+cosine loss without stop-gradient (at the rho and the rate of the one with it). Without a decisive time, or where a loss
 collapses without decay too, nothing is decided. The figure holds if at some decisive time the cosine loss survives for
 every seed; it departs if at each of them it collapses for every seed.
 """

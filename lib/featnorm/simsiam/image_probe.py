@@ -72,8 +72,8 @@ def train_and_probe(
         found = read_checkpoint(where, asdict(config) | {"data": data.sha256})
         if found is not None and not run.failed:
             model = Model(config, channels).to(config.device)
-            weights = {n.removeprefix("model."): torch.from_numpy(v) for n, v in found[0].items() if n.startswith("model.")}
-            model.load_state_dict(weights)
+            weights = {n: torch.from_numpy(v) for n, v in found[0].items() if n.startswith("model.")}
+            model.load_state_dict({n.removeprefix("model."): v for n, v in weights.items()})
             columns[:, -1] = _accuracy(model, data)
     names = ("linear", "linear_low", "linear_high")
     return replace(run, records=run.records | dict(zip(names, columns)))

@@ -71,9 +71,9 @@ def _main(size: str, base: ImageConfig) -> dict[str, ImageConfig]:
 def experiments(size: str) -> dict[str, ImageConfig]:
     """Every run by name, seed-major: ``decay-...`` (Fig. 1), ``main`` (Fig. 10 to 12), ``relative-...``.
 
-    ``decay`` has the `RHOS` of its size for the cosine loss; for the L2 loss as many, of the same decay times at its own
-    learning rate; and, as a control, the `CONTROL_RHOS` for the cosine loss without stop-gradient. Each relative has
-    three learning rates. Raises ValueError for another size.
+    ``decay`` has the `RHOS` of its size for the cosine loss; for the L2 loss as many, of the same decay times at its
+    own learning rate; and, as a control, the `CONTROL_RHOS` for the cosine loss without stop-gradient. Each relative
+    has three learning rates. Raises ValueError for another size.
 
     >>> runs = experiments("cpu")
     >>> len([name for name in runs if name.startswith("decay")]), list(runs)[0]
