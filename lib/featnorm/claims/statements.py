@@ -3575,4 +3575,26 @@ STATEMENTS: tuple[Claim, ...] = (
         nearest="{ref}`beyond-anisotropic`, which has the stop-gradient and the predictor.",
         new="The same model without one of them, where the noise differs between directions.",
     ),
+    Claim(
+        id="beyond-rank-and-accuracy",
+        kind="beyond",
+        name="Rank and accuracy",
+        title="what survives goes with what probes can read, over weight decay",
+        place="not in the paper",
+        statement=_text(r"""
+            Train a small convolutional net on images with either loss, or without stop-gradient, over weight decays from
+            zero to where everything collapses. Over all these runs the accuracy of a probe of the final features
+            rises with their effective rank: the rank correlation is positive, for nearest neighbours and for a
+            linear classifier.
+            """),
+        restored="exact",
+        chapter="what_is_learned",
+        collapse=("functional", "dimensional"),
+        uses=("figure-1",),
+        nearest=(
+            "{cite:t}`li2022collapse` predict the accuracy of SimSiam from its dimensional collapse, and "
+            "{cite:t}`garrido2023rankme` rank representations by theirs. The paper leaves the question open."
+        ),
+        new="The same question over weight decay, for both losses, with an interval.",
+    ),
 )
