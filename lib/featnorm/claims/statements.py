@@ -3582,8 +3582,8 @@ STATEMENTS: tuple[Claim, ...] = (
         title="what survives goes with what probes can read, over weight decay",
         place="not in the paper",
         statement=_text(r"""
-            Train a small convolutional net on images with either loss, or without stop-gradient, over weight decays from
-            zero to where everything collapses. Over all these runs the accuracy of a probe of the final features
+            Train a small convolutional net on images with either loss, or without stop-gradient, over weight decays
+            from zero to where everything collapses. Over all these runs the accuracy of a probe of the final features
             rises with their effective rank: the rank correlation is positive, for nearest neighbours and for a
             linear classifier.
             """),
