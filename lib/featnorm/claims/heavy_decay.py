@@ -43,9 +43,10 @@ def ends(series: Array) -> Array:
 def table() -> dict[str, Array]:
     """A row for each run: kind (``cosine``, ``l2``, ``nostop``), rho, lr, seed, decay_time, knn, linear, rank, spread.
 
-    ``size`` (N_Phi) and ``spread`` are shares of their values at the start; ``start`` and ``linear_start`` are the
-    accuracies there. Features that are all exactly zero have spread 0 and rank nan. ``decay_time`` is the planned one.
-    A run whose loss stopped being finite is marked by ``diverged``; its last records count.
+    ``spread`` is a share of its value at the start, ``size`` the root mean square length of the features, ``mean_share``
+    the part of a feature that all images have in common; ``start`` and ``linear_start`` are the accuracies at the start.
+    Features that are all exactly zero have spread 0, rank and mean share nan. ``decay_time`` is the planned one. A run
+    whose loss stopped being finite is marked by ``diverged``; its last records count.
     """
     archive = archived()
     x, configs = archive.arrays, [archive.manifest["config"]["runs"][name] for name in archive.arrays["run"]]
@@ -58,7 +59,8 @@ def table() -> dict[str, Array]:
     times = np.array([float(f"{time:.6g}") for time in rho * planned])
     # of features that are all zero no measure exists, though the record does
     made = np.isfinite(x["step"]).sum(axis=1) - 1
-    last = {name: x[name][np.arange(len(made)), made] for name in ("rank", "feature_std", "N_Phi")}
+    last = {name: x[name][np.arange(len(made)), made] for name in ("rank", "feature_std", "mean_share")}
+    size = np.sqrt(np.clip(x["eig_F"], 0.0, None).sum(axis=-1))
     return {
         "kind": np.array(kinds),
         "rho": rho,
@@ -71,7 +73,8 @@ def table() -> dict[str, Array]:
         "linear_start": x["linear"][:, 0],
         "rank": last["rank"],
         "spread": np.nan_to_num(last["feature_std"]) / x["feature_std"][:, 0],
-        "size": np.nan_to_num(last["N_Phi"]) / x["N_Phi"][:, 0],
+        "mean_share": last["mean_share"],
+        "size": size[np.arange(len(made)), made],
         "diverged": np.array([bool(words) for words in x["failed"]]),
     }
 

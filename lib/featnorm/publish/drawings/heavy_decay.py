@@ -14,7 +14,7 @@ KINDS = {
     "l2": ("L2", "l2", "--", "s"),
     "nostop": ("cosine, no stop-gradient", "neutral", "", "^"),
 }
-FLOOR = 1e-6  # a share below it is drawn at it
+FLOOR = 1e-6  # what is below is drawn there
 
 
 def decay(x: Mapping[str, np.ndarray], pixels: float, default: float, collapsed: float, made_by: str) -> None:
@@ -22,7 +22,7 @@ def decay(x: Mapping[str, np.ndarray], pixels: float, default: float, collapsed:
 
     ``x`` is `featnorm.claims.heavy_decay.table`; ``pixels`` the kNN accuracy of pixels; ``default`` the default decay.
     """
-    titles = {"knn": "kNN accuracy", "spread": "Spread, share of untrained", "size": "Size, share of untrained"}
+    titles = {"knn": "kNN accuracy", "spread": "Spread, share of untrained", "size": "Length of the features"}
     with drawing(1, 3, width=7.6, height=3.4) as (fig, axes):
         words = []
         smallest = x["decay_time"][x["decay_time"] > 0].min()
@@ -54,7 +54,7 @@ def decay(x: Mapping[str, np.ndarray], pixels: float, default: float, collapsed:
         fig.legend(handles, labels, loc="outside lower center", ncols=3)
         alt = (
             f"kNN accuracy, spread and size against decay time. Spread as a share of the untrained net's, from the "
-            f"weakest decay to the strongest: {'; '.join(words)}. Pixels have an accuracy of {pixels:.3f}, the untrained net "
-            f"{x['start'].mean():.3f}."
+            f"weakest decay to the strongest: {'; '.join(words)}. Pixels have an accuracy of {pixels:.3f}, the "
+            f"untrained net {x['start'].mean():.3f}."
         )
         glue_figure(fig, "fig-decay", alt, made_by)
