@@ -43,10 +43,10 @@ def ends(series: Array) -> Array:
 def table() -> dict[str, Array]:
     """A row for each run: kind (``cosine``, ``l2``, ``nostop``), rho, lr, seed, decay_time, knn, linear, rank, spread.
 
-    ``spread`` is a share of its value at the start, ``size`` the root mean square length of the features, ``mean_share``
-    the part of a feature that all images have in common; ``start`` and ``linear_start`` are the accuracies at the start.
-    Features that are all exactly zero have spread 0, rank and mean share nan. ``decay_time`` is the planned one. A run
-    whose loss stopped being finite is marked by ``diverged``; its last records count.
+    ``spread`` is a share of its value at the start, ``size`` the root mean square length of the features,
+    ``mean_share`` the part of a feature that all images have in common; ``start`` and ``linear_start`` are the
+    accuracies at the start. Features that are all exactly zero have spread 0, rank and mean share nan. ``decay_time``
+    is the planned one. A run whose loss stopped being finite is marked by ``diverged``; its last records count.
     """
     archive = archived()
     x, configs = archive.arrays, [archive.manifest["config"]["runs"][name] for name in archive.arrays["run"]]
