@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.stats import spearmanr
 
-from featnorm.claims.what_is_learned import correlation, permuted, settings, spearman
+from featnorm.claims.what_is_learned import correlation, exceptions, settings, shuffled, spearman
 
 
 def test_spearman_is_scipys_averaged_over_seeds_and_takes_stacks():
@@ -29,7 +29,19 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says():
 
 def test_shuffling_keeps_the_values_of_each_seed():
     x = np.random.default_rng(0).normal(size=(17, 3, 2))
-    y = permuted(x, np.random.default_rng(1))
+    y = shuffled(x, np.random.default_rng(1))
     np.testing.assert_array_equal(np.sort(y, axis=0)[..., 1], np.sort(x, axis=0)[..., 1])
     np.testing.assert_array_equal(y[..., 0], x[..., 0])
     assert not np.array_equal(y, x)
+
+
+def test_an_exception_is_counted_for_each_seed():
+    x = {
+        "kind": np.array(["nostop", "l2"] * 3),
+        "seed": np.repeat([0, 1, 2], 2),
+        "decay_time": np.array([0.1, 0.0] * 3),
+    }
+    x |= {"rank": np.array([1.0, 2.0] * 3), "knn_low": np.array([0.3, 0.1] * 3), "knn_high": np.array([0.4, 0.2] * 3)}
+    assert exceptions(x, "nostop", "l2") == 0 and exceptions(x, "l2", "nostop") == 3
+    x["rank"][2], x["knn_high"][5] = 5.0, 0.35  # one has more rank, the intervals of another overlap
+    assert exceptions(x, "nostop", "l2") == 2

@@ -41,7 +41,7 @@ def ends(series: Array) -> Array:
 
 
 def table() -> dict[str, Array]:
-    """A row for each run: kind (``cosine``, ``l2``, ``nostop``), rho, lr, seed, decay_time, knn, linear, rank, spread.
+    """A row for each run: kind (``cosine``, ``l2``, ``nostop``), rho, lr, seed, decay_time, both accuracies, rank.
 
     ``spread`` is a share of its value at the start, ``size`` the root mean square length of the features,
     ``mean_share`` the part of a feature that all images have in common; ``start`` and ``linear_start`` are the
@@ -68,6 +68,8 @@ def table() -> dict[str, Array]:
         "seed": np.array([c["seed"] for c in configs]),
         "decay_time": times,
         "knn": ends(x["knn"]),
+        "knn_low": ends(x["knn_low"]),
+        "knn_high": ends(x["knn_high"]),
         "start": x["knn"][:, 0],
         "linear": ends(x["linear"]),
         "linear_start": x["linear"][:, 0],
