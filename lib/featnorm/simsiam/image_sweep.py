@@ -29,10 +29,10 @@ SIZES = ("gpu", "cpu", "digits")
 SEEDS = 3
 RHOS = {
     "gpu": (0.0, 2e-5, 1e-4, 5e-4, 1e-3, 3e-3, 2e-2),
-    "cpu": (0.0, 1e-5, 1e-4, 1e-3, 2.5e-3, 3e-3, 1.1e-2),
+    "cpu": (0.0, 1e-5, 1e-4, 1e-3, 2.5e-3, 3e-3, 5e-3, 1.1e-2),
     "digits": (0.0, 5e-5, 1e-4, 1e-3, 3e-3, 1e-2, 5e-2),
 }
-CONTROL_RHOS = {"gpu": (1e-4,), "cpu": (1e-4, 2.5e-3, 3e-3), "digits": (1e-4,)}  # of the loss without stop-gradient
+CONTROL_RHOS = {"gpu": (1e-4,), "cpu": (1e-4, 2.5e-3, 3e-3, 5e-3, 1.1e-2), "digits": (1e-4,)}  # of the loss without stop-gradient
 #: Of the L2 loss over that of the cosine loss. On a CPU each loss has its best rate of three by kNN in pilot runs:
 #: 0.1, 0.3, 1 for the cosine loss; 0.01, 0.03, 0.1 for L2, whose features went to zero at 0.3 and the default decay.
 L2_RATE = {"gpu": 1.0, "cpu": 0.1, "digits": 1.0}
@@ -77,7 +77,7 @@ def experiments(size: str) -> dict[str, ImageConfig]:
 
     >>> runs = experiments("cpu")
     >>> len([name for name in runs if name.startswith("decay")]), list(runs)[0]
-    (51, 'decay-cosine-rho0-seed0')
+    (63, 'decay-cosine-rho0-seed0')
     >>> [round(runs[f"decay-{words}-seed2"].decay_time(10_000), 2) for words in ("cosine-rho0.011", "l2-rho0.11")]
     [10.72, 10.72]
     """
