@@ -3579,14 +3579,14 @@ STATEMENTS: tuple[Claim, ...] = (
         id="beyond-rank-and-accuracy",
         kind="beyond",
         name="Rank and accuracy",
-        title="within a loss what survives goes with what is read, across losses it does not",
+        title="within the cosine loss they go together, across losses they do not",
         place="not in the paper",
         statement=_text(r"""
             Train a small convolutional net on images over weight decays from zero to where everything collapses. Within
-            the cosine loss, and within the L2 loss, the accuracy of nearest neighbours rises with the effective rank
-            of the final features: the rank correlation over the decays is positive. Across losses rank does not say
-            who reads better: at the least decay tried of each, the cosine loss without stop-gradient has less rank
-            than the L2 loss and more accuracy, for every seed.
+            the cosine loss the accuracy of probes rises with the effective rank of the final features: the rank
+            correlation over the decays is positive, for nearest neighbours and for a linear classifier. Across losses
+            rank does not say who reads better: at the least decay tried of each, the cosine loss without
+            stop-gradient has less rank than the L2 loss and more accuracy of nearest neighbours, for every seed.
             """),
         restored="exact",
         chapter="what_is_learned",
