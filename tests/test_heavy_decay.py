@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from featnorm.claims.heavy_decay import SWAPPED, Figure, contradictions, verdict
+from featnorm.claims.heavy_decay import SWAPPED, Figure, contradictions, decisive, verdict
 
 LIGHT = {("cosine", 0.0): 1.0, ("l2", 0.0): 0.5, ("cosine", 0.2): 1.0, ("l2", 0.2): 0.5, ("nostop", 0.2): 0.02}
 CONTROLS = {(kind, time): 0.01 for kind in ("l2", "nostop") for time in (3.0, 9.0)}
@@ -39,6 +39,7 @@ def test_every_swapped_statement_is_contradicted_where_the_rule_holds():
     x = made_up(LIGHT | CONTROLS | LIVES)
     assert all(contradictions(x, figure) != 0 for figure in SWAPPED.values())
     assert contradictions(made_up(LIGHT | LIVES), Figure()) == -1  # no decay has all three
+    assert decisive(x) == [3.0, 9.0] and decisive(made_up(LIGHT | LIVES)) == []
 
 
 def test_a_decay_below_the_default_is_not_heavy_whatever_its_time():
