@@ -358,7 +358,7 @@ def check_heavy_decay(found: Scraps, given: dict[str, Any]) -> None:
 
 def check_what_is_learned(found: Scraps, given: dict[str, Any]) -> None:
     """Correlations of the runs in the archive; their intervals come from the seed."""
-    for group in ("all", "cosine", "l2", "alive"):
+    for group in ("all", "planned", "cosine", "l2", "alive"):
         for probe in ("knn", "linear"):
             wanted = correlation(pairs(group, probe), given["seed"])
             assert found.glued[f"{group} {probe}"] == f"{wanted.value:.2f} ({wanted.low:.2f} to {wanted.high:.2f})"

@@ -80,6 +80,15 @@ def table() -> dict[str, Array]:
     }
 
 
+def added(x: dict[str, Array]) -> Array:
+    """The runs that were added after the others had been seen, (runs,).
+
+    All those at the second longest decay time, and the control without stop-gradient at the longest.
+    """
+    second, longest = np.unique(x["decay_time"])[-2:]
+    return (x["decay_time"] == second) | ((x["kind"] == "nostop") & (x["decay_time"] == longest))
+
+
 def collapsed(x: dict[str, Array]) -> Array:
     """Whether each run of `table` ended with all features pointing one way, by the border `COLLAPSED`, (runs,)."""
     return x["spread"] < COLLAPSED

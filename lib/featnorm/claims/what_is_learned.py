@@ -15,7 +15,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from featnorm._validate import Array
-from featnorm.claims.heavy_decay import archived, collapsed, table
+from featnorm.claims.heavy_decay import added, archived, collapsed, table
 from featnorm.claims.model import Check, Evidence
 from featnorm.equilibria import regime
 from featnorm.scale import Scale
@@ -101,13 +101,16 @@ def regimes() -> Array:
 
 
 def groups() -> dict[str, Array]:
-    """Which runs of `table` are compared with each other: all, those of one loss, those that have not collapsed."""
+    """Which runs of `table` are compared with each other.
+
+    All; those planned before the sweep; those of one loss; those of settings in which no run has collapsed.
+    """
     x = table()
     alive = ~(collapsed(x) | x["diverged"])
     # whole settings only: a setting lives if all its seeds do
     whole = np.array([alive[(x["kind"] == k) & (x["rho"] == r)].all() for k, r in zip(x["kind"], x["rho"])])
-    every = np.ones(len(whole), dtype=bool)
-    return {"all": every, "cosine": x["kind"] == "cosine", "l2": x["kind"] == "l2", "alive": whole}
+    losses = {loss: x["kind"] == loss for loss in ("cosine", "l2")}
+    return {"all": np.ones(len(whole), dtype=bool), "planned": ~added(x), **losses, "alive": whole}
 
 
 def pairs(group: str, probe: str) -> Array:
