@@ -3596,6 +3596,6 @@ STATEMENTS: tuple[Claim, ...] = (
             "{cite:t}`li2022collapse` predict the accuracy of SimSiam from its dimensional collapse, and "
             "{cite:t}`garrido2023rankme` rank representations by theirs. The paper leaves the question open."
         ),
-        new="The same question over weight decay, for both losses, with an interval.",
+        new="The same question over weight decay, with an interval, and a case where rank misleads.",
     ),
 )

@@ -161,9 +161,7 @@ def check_rank(statement: Statement, scale: Scale, seed: int) -> Evidence:
         shuffles = [shuffled(found, rng) for _ in range(draws)] if statement.shuffled else [found]
         lows.append(np.mean([correlation(one, seed).low for one in shuffles]))
     many = exceptions(table(), statement.narrow, statement.wide)
-    source = (
-        "the interval of 95 of 100 draws of settings must lie above zero for both losses, without exceptions across"
-    )
+    source = "95 of 100 draws of settings must lie above zero for both probes, and no seed may be an exception"
     return Evidence(-min(lows) if not many else float("inf"), 0.0, source, "archived", len(table()["rho"]), seed)
 
 
