@@ -23,7 +23,7 @@ def learned(x: Mapping[str, np.ndarray], pixels: float, made_by: str) -> None:
                 axis.plot(rank[rows], x[probe][rows], color=COLOURS[colour], ls="", marker=marker, ms=5, label=name)
             start = x["start"] if probe == "knn" else x["linear_start"]
             axis.axhline(float(start.mean()), color=COLOURS["leading"], ls="--", lw=1, label="untrained")
-            axis.set(xlabel="effective rank of the features", ylim=(0, None))
+            axis.set(xlabel="effective rank of the features", ylim=(0, 1.05 * pixels))
         axes[0].axhline(pixels, color=COLOURS["paper"], ls="-.", lw=1, label="pixels")
         axes[0].set(title="Nearest neighbours", ylabel="accuracy")
         axes[1].set(title="Linear classifier")
