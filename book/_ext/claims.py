@@ -1,11 +1,11 @@
 """Directives that state claims and collect what the chapters found out about them.
 
 ``claim ID`` states a claim of the registry: its name, place, how sure its formula is, and its text. The id becomes an
-anchor, so ``{ref}`lemma-1` `` links to it by its name. ``claims-dashboard PART`` becomes the summary, the table or the
-graph of all claims with the results of this build. ``not-yet-checked`` states every claim that no chapter states.
-``claims-beyond`` lists the claims of our own, in the order of the book. The role ``{outcome}`ID` `` is the outcome of
-one claim in this build, as a link to its statement; ``{swatch}`NAME` `` shows the colour that a symbol has in every
-figure.
+anchor, so ``{ref}`lemma-1` `` links to it by its name; below its text stand the functions that its check uses.
+``claims-dashboard PART`` becomes the summary, the table or the graph of all claims with the results of this build.
+``not-yet-checked`` states every claim that no chapter states. ``claims-beyond`` lists the claims of our own, in the
+order of the book. The role ``{outcome}`ID` `` is the outcome of one claim in this build, as a link to its statement;
+``{swatch}`NAME` `` shows the colour that a symbol has in every figure.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from featnorm.claims import CHECKS, NOT_CHECKED, REGISTRY, Claim
-from featnorm.publish import dashboard
+from featnorm.publish import dashboard, library
 from featnorm.publish.claim_box import MIME
 from featnorm.publish.figure import COLOURS
 
@@ -55,6 +55,12 @@ class _Stating(SphinxDirective):
         collapse = f" · collapse meant: {', '.join(claim.collapse)}" if claim.collapse else ""
         unchecked = "" if claim.id in CHECKS else f" · {NOT_CHECKED}"
         box += nodes.paragraph("", f"{source}{sure}{collapse}{unchecked}", classes=["featnorm-provenance"])
+        names = library.used(claim.id) if claim.id in CHECKS else ()
+        if names:
+            links = ", ".join(f"{{py:obj}}`{name.removeprefix('featnorm.')} <{name}>`" for name in names)
+            box += nodes.container(
+                "", *self.parse_text_to_nodes(f"Checked with {links}"), classes=["featnorm-provenance"]
+            )
         return box
 
 
