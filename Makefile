@@ -21,7 +21,7 @@ export OMP_NUM_THREADS
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 
-.PHONY: help install book pdf test check-book chapter-smoke lint bench seeds gpu dist test-lowest test-newest clean
+.PHONY: help install book pdf test check-book chapter-smoke lint bench seeds badge gpu dist test-lowest test-newest clean
 
 help:  ## list the targets
 	@sed -nE 's/^([a-z-]+):.*  ## (.*)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | column -t -s '|'
@@ -73,6 +73,9 @@ bench: $(STAMP)  ## timings beside the alternative, written into benchmarks/ (mi
 
 seeds: $(STAMP)  ## every check for ten seeds at smoke scale; writes benchmarks/seeds.md (minutes)
 	$(BIN)/python benchmarks/seeds.py
+
+badge: $(STAMP)  ## run every check at smoke scale; writes the badge of README.md
+	$(BIN)/python -m featnorm.publish.badge
 
 # Needs no environment of its own: a machine with a GPU has a PyTorch that fits it. The same command again goes on.
 gpu: OUT ?= _build/gpu

@@ -2,7 +2,7 @@
 
 ``claim ID`` states a claim of the registry: its name, place, how sure its formula is, and its text. The id becomes an
 anchor, so ``{ref}`lemma-1` `` links to it by its name; below its text stand the functions that its check uses.
-``claims-dashboard PART`` becomes the summary, the table or the graph of all claims with the results of this build.
+``claims-dashboard PART`` becomes the summary, the table or the graphs of all claims with the results of this build.
 ``not-yet-checked`` states every claim that no chapter states. ``claims-beyond`` lists the claims of our own, in the
 order of the book. The role ``{outcome}`ID` `` is the outcome of one claim in this build, as a link to its statement;
 ``{swatch}`NAME` `` shows the colour that a symbol has in every figure.
@@ -93,9 +93,9 @@ class dashboard_node(nodes.General, nodes.Element):
 
 
 _PARTS = {
-    "summary": lambda claims, results, link: dashboard.summary_html(claims, results),
+    "summary": lambda claims, results, link, book: dashboard.summary_html(claims, results),
     "table": dashboard.table_html,
-    "graph": dashboard.graph_svg,
+    "graphs": dashboard.graphs_html,
 }
 
 
@@ -178,6 +178,14 @@ def collect(folder: Path, docnames: list[str]) -> dict[str, dict[str, Any]]:
     return found
 
 
+def parts(env: Any) -> list[dashboard.Part]:
+    """The parts of the table of contents, each with the titles of its pages."""
+    return [
+        dashboard.Part(tree.caption or "", {Path(name).name: env.titles[name].astext() for name in tree.items})
+        for tree in env.external_site_map.root.subtrees
+    ]
+
+
 def _fill(app: Any, doctree: nodes.document, docname: str) -> None:
     places = list(doctree.findall(dashboard_node))
     outcomes = list(doctree.findall(outcome_node))
@@ -194,7 +202,7 @@ def _fill(app: Any, doctree: nodes.document, docname: str) -> None:
         return f"{app.builder.get_relative_uri(docname, target)}#{anchor}"
 
     for place in places:
-        html = _PARTS[place["part"]](list(REGISTRY.values()), results, link)
+        html = _PARTS[place["part"]](list(REGISTRY.values()), results, link, parts(app.env))
         place.replace_self(nodes.raw("", html, format="html"))
     for outcome in outcomes:
         id = outcome["claim"]
