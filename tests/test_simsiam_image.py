@@ -8,10 +8,11 @@ import torch
 
 from featnorm import results, setting
 from featnorm.cli import main
-from featnorm.simsiam import image_sweep
+from featnorm.simsiam import image_sweep, probe
 from featnorm.simsiam.data import ImageData, load, save_npz
 from featnorm.simsiam.encoders import convnet, resnet
 from featnorm.simsiam.image import ImageConfig, Model, measure, pixels, read_checkpoint, train, write_checkpoint
+from featnorm.simsiam.image_probe import features, train_and_probe
 from featnorm.simsiam.linear import symmetrised_loss
 from featnorm.simsiam.losses import METHODS, method_loss
 
@@ -198,7 +199,7 @@ def test_checkpoint_is_split_and_a_damaged_one_refused(tmp_path) -> None:
 def test_sweep_is_balanced_resumable_and_refuses_other_results(tmp_path, capsys) -> None:
     names = list(image_sweep.experiments("cpu"))
     decay = [n for n in names if n.startswith("decay")]
-    of_a_seed = 2 * len(image_sweep.RHOS["cpu"]) + 1
+    of_a_seed = 2 * len(image_sweep.RHOS["cpu"]) + len(image_sweep.CONTROL_RHOS["cpu"])
     assert [n[-1] for n in decay] == [seed for seed in "012" for _ in range(of_a_seed)]
     runs = {"one": SMALL, "two": replace(SMALL, rho=0.1)}
     assert image_sweep.sweep(runs, small_images(), tmp_path, max_minutes=0.0) == 2
@@ -222,6 +223,36 @@ def test_an_archive_is_verified_with_its_images_only(tmp_path) -> None:
         other = replace(images, x_test=images.x_test ^ 1)
         with pytest.raises(ValueError, match=f"demo: was made of other images, of SHA-256 {images.sha256}"):
             image_sweep.verify("demo", other, 1)
+
+
+def test_the_linear_probe_judges_the_features_that_nearest_neighbours_see(tmp_path) -> None:
+    images, where = small_images(), tmp_path / "checkpoint"
+    calls = iter([False, True])
+    assert train_and_probe(replace(SMALL, epochs=3), images, where, stop=lambda: next(calls)) is None
+    run = train_and_probe(replace(SMALL, epochs=3), images, where)
+    assert run is not None
+    plain = train(replace(SMALL, epochs=3), images)
+    np.testing.assert_array_equal(run.records["rank"], plain.records["rank"])  # asking changes nothing
+    linear = run.records["linear"]
+    assert np.isnan(linear[1:-1]).all() and (run.records["linear_low"] < linear)[[0, -1]].all()
+    model = Model(SMALL, 1)
+    assert linear[0] == probe.linear(*judged(model, images)).value
+    assert run.records["knn"][0] == probe.knn(*judged(model, images), SMALL.neighbours).value
+    stored, _ = read_checkpoint(where, asdict(replace(SMALL, epochs=3)) | {"data": images.sha256})
+    model.load_state_dict({n[6:]: torch.from_numpy(v) for n, v in stored.items() if n.startswith("model.")})
+    assert linear[-1] == probe.linear(*judged(model, images)).value
+    assert run.records["knn"][-1] == probe.knn(*judged(model, images), SMALL.neighbours).value
+
+
+def judged(model: Model, images: ImageData) -> tuple:
+    first, second = features(model, images)
+    return first, images.y_train, second, images.y_test
+
+
+def test_the_linear_probe_of_a_run_that_ended_early_is_missing() -> None:
+    run = train_and_probe(replace(SMALL, loss="l2", lr=9.0, epochs=5), small_images())
+    assert run.failed and len(run.records["linear"]) > 1
+    assert np.isnan(run.records["linear"][-1]) and run.records["linear"][0] > 0
 
 
 def read_knn(folder) -> int:

@@ -21,6 +21,7 @@ import yaml
 from book_tools import CHAPTERS, ROOT, Scraps, code_cells, is_parameters, scraps, source
 
 from featnorm.claims import CHECKS, REGISTRY
+from featnorm.claims.what_is_learned import correlation, pairs
 from featnorm.commutator import generator, slowest_rate
 from featnorm.concentration import feature_norm_law, relative_sd, spectral_edges
 from featnorm.eigen_flow import mode_norms, terminal_state
@@ -350,9 +351,18 @@ def check_image_relatives(found: Scraps, given: dict[str, Any]) -> None:
 
 def check_heavy_decay(found: Scraps, given: dict[str, Any]) -> None:
     """The archive reaches decay times at which something can collapse, and has both baselines."""
-    assert found.glued["contradictions"] > 0
+    assert (found.glued["contradictions"] == 0) == (found.glued["verdict"] == "holds")
     assert float(found.glued["longest"]) >= 10
     assert 0.1 < float(found.glued["untrained"]) < float(found.glued["pixels"])
+    assert 0.1 < float(found.glued["untrained linear"]) < 1
+
+
+def check_what_is_learned(found: Scraps, given: dict[str, Any]) -> None:
+    """Correlations of the runs in the archive; their intervals come from the seed."""
+    for group in ("all", "planned", "cosine", "l2", "alive"):
+        for probe in ("knn", "linear"):
+            wanted = correlation(pairs(group, probe), given["seed"])
+            assert found.glued[f"{group} {probe}"] == f"{wanted.value:.2f} ({wanted.low:.2f} to {wanted.high:.2f})"
 
 
 def check_digits(found: Scraps, given: dict[str, Any]) -> None:
@@ -422,6 +432,7 @@ CASES: dict[str, Case] = {
     "image_relatives": Case({"epochs": 3, "seed": 1}, ("epochs", 0), check_image_relatives),
     "resnet": Case({"rho": 0.02}, ("rho", -0.1), check_resnet),
     "heavy_decay": Case({"seed": 1}, ("seed", -1), check_heavy_decay),
+    "what_is_learned": Case({"seed": 1}, ("seed", -1), check_what_is_learned),
     "digits": Case({"light": 0.001, "heavy": 0.1, "extreme": 0.5, "seed": 1}, ("heavy", -0.1), check_digits),
 }
 

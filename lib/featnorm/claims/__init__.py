@@ -38,6 +38,7 @@ from featnorm.claims import (
     resnet,
     subweibull,
     survivors,
+    what_is_learned,
     where_concentration_stops,
 )
 from featnorm.claims.model import NOT_CHECKED, Check, Claim, Evidence, Result, run_check
@@ -73,6 +74,7 @@ _CHAPTERS = (
     how_robust,
     digits,
     heavy_decay,
+    what_is_learned,
     resnet,
     image_relatives,
 )

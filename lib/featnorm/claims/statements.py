@@ -3575,4 +3575,27 @@ STATEMENTS: tuple[Claim, ...] = (
         nearest="{ref}`beyond-anisotropic`, which has the stop-gradient and the predictor.",
         new="The same model without one of them, where the noise differs between directions.",
     ),
+    Claim(
+        id="beyond-rank-and-accuracy",
+        kind="beyond",
+        name="Rank and accuracy",
+        title="within the cosine loss they go together, across losses they do not",
+        place="not in the paper",
+        statement=_text(r"""
+            Train a small convolutional net on images over weight decays from zero to where everything collapses. Within
+            the cosine loss the accuracy of probes rises with the effective rank of the final features: the rank
+            correlation over the decays is positive, for nearest neighbours and for a linear classifier. Across losses
+            rank does not say who reads better: at the least decay tried of each, the cosine loss without
+            stop-gradient has less rank than the L2 loss and more accuracy of nearest neighbours, for every seed.
+            """),
+        restored="exact",
+        chapter="what_is_learned",
+        collapse=("functional", "dimensional"),
+        uses=("figure-1",),
+        nearest=(
+            "{cite:t}`li2022collapse` predict the accuracy of SimSiam from its dimensional collapse, and "
+            "{cite:t}`garrido2023rankme` rank representations by theirs. The paper leaves the question open."
+        ),
+        new="The same question over weight decay, with an interval, and a case where rank misleads.",
+    ),
 )
