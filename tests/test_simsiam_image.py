@@ -11,7 +11,16 @@ from featnorm.cli import main
 from featnorm.simsiam import image_sweep
 from featnorm.simsiam.data import ImageData, load, save_npz
 from featnorm.simsiam.encoders import convnet, resnet
-from featnorm.simsiam.image import ImageConfig, Model, measure, pixels, read_checkpoint, train, write_checkpoint
+from featnorm.simsiam.image import (
+    ImageConfig,
+    ImageRun,
+    Model,
+    measure,
+    pixels,
+    read_checkpoint,
+    train,
+    write_checkpoint,
+)
 from featnorm.simsiam.linear import symmetrised_loss
 from featnorm.simsiam.losses import METHODS, method_loss
 
@@ -222,6 +231,47 @@ def test_an_archive_is_verified_with_its_images_only(tmp_path) -> None:
         other = replace(images, x_test=images.x_test ^ 1)
         with pytest.raises(ValueError, match=f"demo: was made of other images, of SHA-256 {images.sha256}"):
             image_sweep.verify("demo", other, 1)
+
+
+def test_best_rate_is_chosen_by_held_out_images_among_the_runs_that_ended(tmp_path, monkeypatch) -> None:
+    runs = {n: c for n, c in image_sweep.experiments("cpu").items() if n.startswith("relative-")}
+    assert len(runs) == 3 * len(image_sweep.RELATIVES) == 36
+
+    def write(knn, failed="") -> None:
+        for i, (name, config) in enumerate(runs.items()):
+            records = {"knn": np.array([0.9, knn[i % 3]])}
+            image_sweep.write_result(
+                tmp_path, name, ImageRun(config, records, 1, failed if i % 3 == 1 else ""), 1, "c", "d"
+            )
+
+    with pytest.raises(ValueError, match="has no result of 36 of 36 runs, the first is relative-simsiam"):
+        image_sweep.at_best_rate("cpu", tmp_path)
+    for knn, failed, cosine in (((0.1, 0.3, 0.2), "", 0.1), ((0.1, 0.3, 0.2), "nan", 0.3), ((0.2, 0.2, 0.2), "", 0.03)):
+        write(knn, failed)
+        best = image_sweep.at_best_rate("cpu", tmp_path)
+        assert {c.lr for c in best.values() if c.loss == "cosine"} == {cosine}
+        assert {c.lr for c in best.values() if c.loss == "l2"} == {cosine / 10}
+        assert [c.seed for c in best.values()] == [seed for seed in (1, 2, 3) for _ in image_sweep.RELATIVES]
+    for name, config in list(runs.items())[3:6]:
+        image_sweep.write_result(tmp_path, name, ImageRun(config, {"knn": np.zeros(2)}, 1, "nan"), 1, "c", "d")
+    with pytest.raises(ValueError, match="no run of simsiam l2 reached its end"):
+        image_sweep.at_best_rate("cpu", tmp_path)
+
+
+def test_held_out_images_are_no_test_images_and_are_not_trained_on(tmp_path, monkeypatch) -> None:
+    images = small_images()
+    part = image_sweep.held_out(images, 24)
+    assert (part.x_train == images.x_train[:40]).all() and (part.x_test == images.x_train[40:]).all()
+    assert (part.y_train == images.y_train[:40]).all() and (part.y_test == images.y_train[40:]).all()
+    for count in (0, 64):
+        with pytest.raises(ValueError, match=f"count = {count}"):
+            image_sweep.held_out(images, count)
+    monkeypatch.setattr(image_sweep.results, "ROOT", tmp_path / "results")
+    assert image_sweep.sweep({"one": SMALL}, part, tmp_path) == 0
+    image_sweep.archive({"one": SMALL}, tmp_path, "demo", "featnorm image", "CPU", part, hold_out=24)
+    assert image_sweep.verify("demo", images, 1).agrees
+    with pytest.raises(ValueError, match="was made of other images"):
+        image_sweep.verify("demo", replace(images, x_train=images.x_train ^ 1), 1)
 
 
 def read_knn(folder) -> int:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.integrate import solve_ivp
+from scipy.stats import hypergeom
 
+from featnorm import results
 from featnorm._validate import Array
 from featnorm.claims.model import Check, Evidence
 from featnorm.scale import Scale
@@ -83,6 +86,96 @@ def check_verdicts(claimed: Callable[..., Array], scale: Scale, seed: int) -> Ev
             worst = max(worst, float(np.abs(found - claimed(method, loss, start, p, s, n)).max()))
     source = "integrator tolerance 1e-8 a step, times 1e3 for the steps"
     return Evidence(worst, 1e-5, source, "numerical", cases * len(KINDS), seed)
+
+
+def directpred_velocity(loss: str, p: Array, s: Array, n: Array, epsilon: float = 0.1) -> Array:
+    """dp/dt (h,) of `velocity` where DirectPred sets the predictor from the features, as `losses.direct_predictor`.
+
+    >>> one = np.ones(2)
+    >>> directpred_velocity("l2", one, one, 0 * one).round(6).tolist()  # w = 1.1 lies above eta = 1: both shrink
+    [-0.11, -0.11]
+    """
+    f = p**2 * (s + n)
+    w = np.sqrt(f / f.max()) + epsilon
+    return velocity("directpred", loss, w, p, s, n)[1]
+
+
+# --- The table of runs on images -------------------------------------------------------------------------------------
+
+#: Each relative at three learning rates, judged by held-out images; and at its best rate, judged by the test images.
+RATES, TABLE = "image-relatives-rates-cpu", "image-relatives-cpu"
+#: Share of the untrained spread below which features count as narrow; fixed before an archived run was seen.
+NARROW = 0.5
+#: What the linear theory lets collapse onto the direction that the views do not change.
+PREDICTED = frozenset({("no-stop", "cosine"), ("no-stop", "l2"), ("no-predictor", "cosine"), ("no-predictor", "l2")})
+LEVEL = 0.05
+
+
+@dataclass(frozen=True)
+class Row:
+    """One run at its end: ``spread`` and ``size`` (N_Phi) are shares of the untrained net's."""
+
+    method: str
+    loss: str
+    lr: float
+    seed: int
+    knn: float
+    low: float
+    high: float
+    untrained: float
+    spread: float
+    rank: float
+    mean_share: float
+    size: float
+    failed: bool
+
+
+def rows(name: str) -> list[Row]:
+    """The runs of one of the two archives, in their order. A run that failed has the numbers of its last record."""
+    archive = results.load(name)
+    configs = archive.manifest["config"]["runs"]
+    out = []
+    for i, run in enumerate(archive.arrays["run"]):
+        x = {key: values[i] for key, values in archive.arrays.items() if key not in ("run", "failed")}
+        last = int(np.flatnonzero(np.isfinite(x["step"]))[-1])
+        config = configs[str(run)]
+        out.append(
+            Row(
+                *(config[key] for key in ("method", "loss", "lr", "seed")),
+                *(float(x[key][last]) for key in ("knn", "knn_low", "knn_high")),
+                float(x["knn"][0]),
+                float(x["feature_std"][last] / x["feature_std"][0]),
+                *(float(x[key][last]) for key in ("rank", "mean_share")),
+                float(x["N_Phi"][last] / x["N_Phi"][0]),
+                bool(archive.arrays["failed"][i]),
+            )
+        )
+    return out
+
+
+def narrow(runs: list[Row]) -> dict[tuple[str, str], bool]:
+    """Whether most seeds of a method end narrow. A run that failed counts against what the theory predicts for it.
+
+    >>> row = Row("byol", "l2", 0.1, 1, 0.3, 0.2, 0.4, 0.3, 0.4, 1.0, 0.9, 1.0, False)
+    >>> narrow([row, row, row])
+    {('byol', 'l2'): True}
+    """
+    votes: dict[tuple[str, str], list[bool]] = {}
+    for run in runs:
+        kind = run.method, run.loss
+        votes.setdefault(kind, []).append(kind not in PREDICTED if run.failed else run.spread < NARROW)
+    return {kind: 2 * sum(of) > len(of) for kind, of in votes.items()}
+
+
+def chance(predicted: frozenset[tuple[str, str]], found: dict[tuple[str, str], bool]) -> float:
+    """Share of all ways to name as many methods that agree with ``found`` at least as well: Fisher's exact test.
+
+    >>> found = {(str(i), "l2"): i < 3 for i in range(12)}
+    >>> round(chance(frozenset({("0", "l2"), ("1", "l2"), ("2", "l2"), ("9", "l2")}), found), 4)
+    0.0182
+    """
+    hits = sum(found[kind] for kind in predicted)
+    return float(hypergeom.sf(hits - 1, len(found), sum(found.values()), len(predicted)))
 
 
 def _instead(method: str, rule: Callable[..., Array]) -> Callable[..., Array]:
