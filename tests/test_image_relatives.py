@@ -46,7 +46,7 @@ def directpred_ends(loss, eta, times):
 def test_directpred_with_the_cosine_loss_keeps_what_lies_above_its_border():
     p, w = directpred_ends("cosine", 0.15, [3000.0])  # the border is 1 / 11
     np.testing.assert_allclose(w[-1], 1.1 * np.array([1.0, 0.5, 0.15]), rtol=1e-3)
-    p, w = directpred_ends("cosine", 0.05, [300.0, 600.0])
+    p, w = directpred_ends("cosine", 0.05, [1500.0, 3000.0])
     np.testing.assert_allclose(w[-1, :2], [1.1, 0.55], rtol=1e-3)
     assert p[-1, 2] < 0.1 * p[0, 2]  # and falls further
 
