@@ -178,6 +178,34 @@ def chance(predicted: frozenset[tuple[str, str]], found: dict[tuple[str, str], b
     return float(hypergeom.sf(hits - 1, len(found), sum(found.values()), len(predicted)))
 
 
+#: Rules that say which methods narrow, other than the linear theory; none of them may pass.
+OTHER_RULES: dict[str, frozenset[tuple[str, str]]] = {
+    "nothing narrows": frozenset(),
+    "the L2 loss narrows": frozenset(
+        (method, "l2") for method in ("simsiam", "byol", "directpred", "no-stop", "no-predictor")
+    ),
+    "what has no predictor narrows": frozenset(
+        {("no-predictor", "cosine"), ("no-predictor", "l2"), ("barlow", "cosine"), ("vicreg", "cosine")}
+    ),
+    "what has no stop-gradient narrows": frozenset(
+        {("no-stop", "cosine"), ("no-stop", "l2"), ("barlow", "cosine"), ("vicreg", "cosine")}
+    ),
+    "the prediction with its names exchanged": frozenset(
+        {("byol", "cosine"), ("byol", "l2"), ("directpred", "cosine"), ("directpred", "l2")}
+    ),
+}
+
+
+def check_runs(predicted: frozenset[tuple[str, str]], scale: Scale, seed: int) -> Evidence:
+    """How many rules as good as ``predicted`` there are, of all that name as many methods (`chance`)."""
+    runs = rows(TABLE)
+    found = narrow(runs)
+    agree = sum((kind in predicted) == verdict for kind, verdict in found.items())
+    numbers = {"agree": float(agree), "methods": float(len(found)), "narrow": float(sum(found.values()))}
+    source = "Fisher's exact test at the level of 1 in 20, fixed before the runs"
+    return Evidence(chance(predicted, found), LEVEL, source, "archived", len(runs), 0, numbers=numbers)
+
+
 def _instead(method: str, rule: Callable[..., Array]) -> Callable[..., Array]:
     """The claim with another rule for one method."""
     return lambda name, *rest: rule(name, *rest) if name == method else predicted_shares(name, *rest)
