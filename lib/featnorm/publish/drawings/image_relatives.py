@@ -41,15 +41,16 @@ def relatives(
         right.axvline(untrained, color=COLOURS["leading"], ls="--", lw=1, label="untrained net")
         right.axvline(pixels, color=COLOURS["paper"], ls=":", lw=1.5, label="pixels")
         right.set(title="kNN accuracy")
-        handles = [axis.get_legend_handles_labels() for axis in (left, right)]
-        fig.legend(*(sum(part, []) for part in zip(*handles)), loc="outside lower center", ncols=5)
+        handles, labels = ([*a, *b] for a, b in zip(*(axis.get_legend_handles_labels() for axis in (left, right))))
+        fig.legend(handles, labels, loc="outside lower center", ncols=5)
         words = []
         for kind, name in names.items():
             spreads = [run.spread for run in table if (run.method, run.loss) == kind]
             words.append(f"{name} {min(spreads):.2g} to {max(spreads):.2g}")
+        accuracies = [run.knn for run in table]
         alt = (
             f"Spread as a share of the untrained net's, range over seeds: {'; '.join(words)}. The untrained net has a "
-            f"kNN accuracy of {untrained:.3f}, pixels {pixels:.3f}, the methods from {min(r.knn for r in table):.3f} to "
-            f"{max(r.knn for r in table):.3f}."
+            f"kNN accuracy of {untrained:.3f}, pixels {pixels:.3f}, the methods from {min(accuracies):.3f} to "
+            f"{max(accuracies):.3f}."
         )
         glue_figure(fig, "fig-image-relatives", alt, made_by)
