@@ -306,6 +306,8 @@ def test_bad_input_is_named(tmp_path, capsys) -> None:
         (["--data", "no-such-file.npz"], "no-such-file.npz"),
         (["--size", "cpu", "--only", "x", "--folder", "x"], "--only x: no run begins so"),
         (["--threads", "0"], "--threads = 0"),
+        (["--hold-out", "0"], "--hold-out = 0"),
+        (["--size", "cpu", "--best-of", "none", "--folder", "x"], "has no result of 36 of 36 runs"),
     ],
 )
 def test_bad_arguments_end_with_one_line(argv, words, capsys, monkeypatch, tmp_path) -> None:

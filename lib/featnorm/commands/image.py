@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _images(args: argparse.Namespace) -> data.ImageData:
     images = data.load(args.images or ("digits" if args.size in (None, "digits") else "cifar10"), args.data)
-    return images if args.hold_out is None else image_sweep.held_out(images, args.hold_out)
+    return images if args.hold_out is None else image_sweep.held_out(images, positive_int("--hold-out", args.hold_out))
 
 
 def _chosen(items: list[str]) -> dict[str, Any]:
