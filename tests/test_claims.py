@@ -195,6 +195,12 @@ def test_what_stands_at_a_glance_holds_and_what_needs_care_does_not():
         assert ids and all((id in claims.CHECKS and id not in OUTCOMES) == holds for id in ids), part
 
 
+def test_every_statement_of_the_paper_is_at_a_glance_once():
+    page = (Path(__file__).parents[1] / "book" / "at_a_glance.md").read_text(encoding="utf-8")
+    shown = re.findall(r"{outcome}`([^`]+)`", page)
+    assert sorted(shown) == sorted(claim.id for claim in claims.REGISTRY.values() if claim.kind != "beyond")
+
+
 @pytest.mark.parametrize("id", ["eq-1", "eq-4", "lemma-1"])
 def test_same_seed_same_evidence(id):
     check = claims.CHECKS[id]

@@ -3,13 +3,15 @@
 ``claim ID`` states a claim of the registry: its name, place, how sure its formula is, and its text. The id becomes an
 anchor, so ``{ref}`lemma-1` `` links to it by its name. ``claims-dashboard PART`` becomes the summary, the table or the
 graph of all claims with the results of this build. ``not-yet-checked`` states every claim that no chapter states.
-``claims-beyond`` lists the claims of our own, by chapter. The role ``{outcome}`ID` `` is the outcome of one claim in
-this build, as a link to its statement; ``{swatch}`NAME` `` shows the colour that a symbol has in every figure.
+``claims-beyond`` lists the claims of our own, in the order of the book. The role ``{outcome}`ID` `` is the outcome of
+one claim in this build, as a link to its statement; ``{swatch}`NAME` `` shows the colour that a symbol has in every
+figure.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any, cast
 
@@ -131,19 +133,18 @@ class SwatchRole(SphinxRole):
 
 
 class BeyondDirective(SphinxDirective):
-    """List the claims of our own, chapter by chapter: title, outcome, nearest known result and what is new."""
+    """List the claims of our own in the order of the book: title, outcome, nearest known result and what is new."""
 
     def run(self) -> list[nodes.Node]:
+        order = re.findall(r"file: book/(\w+)", (Path(self.env.srcdir) / "_toc.yml").read_text(encoding="utf-8"))
         text: list[str] = []
-        last = None
-        for claim in sorted(
-            (c for c in REGISTRY.values() if c.kind == "beyond" and c.chapter), key=lambda c: str(c.chapter)
-        ):
-            if claim.chapter != last:
-                last = claim.chapter
-                text.append(f"{{doc}}`{last}`")
-            known = f" *Nearest known result:* {claim.nearest} *New here:* {claim.new}" if claim.nearest else ""
-            text.append(f"- {{ref}}`{claim.id}`, {claim.title}: {{outcome}}`{claim.id}`.{known}")
+        for chapter in order:
+            own = [c for c in REGISTRY.values() if c.kind == "beyond" and c.chapter == chapter]
+            if own:
+                text.append(f"{{doc}}`{chapter}`")
+            for claim in own:
+                known = f" *Nearest known result:* {claim.nearest} *New here:* {claim.new}" if claim.nearest else ""
+                text.append(f"- {{ref}}`{claim.id}`, {claim.title}: {{outcome}}`{claim.id}`.{known}")
         return self.parse_text_to_nodes("\n\n".join(text))
 
 
