@@ -100,6 +100,37 @@ def directpred_velocity(loss: str, p: Array, s: Array, n: Array, epsilon: float 
     return velocity("directpred", loss, w, p, s, n)[1]
 
 
+def noiseless_end(w: Array, phi: Array) -> Array:
+    """Where phi of a mode without noise ends from (w, phi), with the L2 loss and no stop-gradient.
+
+    >>> noiseless_end(np.array([0.5, 0.5]), np.array([0.5, 0.2])).tolist()
+    [0.25, 0.0]
+    """
+    return np.maximum(phi - (1.0 - w) ** 2, 0.0)
+
+
+def check_border(claimed: Callable[[Array, Array], Array], scale: Scale, seed: int) -> Evidence:
+    """Integrate a mode without noise and one with it, on either side of the border; the worst error of phi at the end.
+
+    Starts have w from -1 to 0.5, since close to 1 the mode below the border dies too slowly to be followed.
+    """
+    rng = np.random.default_rng(seed)
+    worst, cases = 0.0, scale.pick(4, 8, 40)
+    for case in range(cases):
+        w = rng.uniform(-1.0, 0.5, 2)
+        phi = np.array([(1.5, 1.1, 0.9, 0.5)[case % 4] * (1.0 - w[0]) ** 2, rng.uniform(0.2, 2.0)])
+        s, n = rng.uniform(0.5, 2.0, 2), np.array([0.0, rng.uniform(0.3, 1.0)])
+
+        def field(_: float, y: Array, s: Array = s, n: Array = n) -> Array:
+            return np.concatenate(velocity("no-stop", "l2", y[:2], y[2:], s, n))
+
+        start = np.concatenate([w, np.sqrt(phi)])
+        end = solve_ivp(field, (0.0, _END), start, method="LSODA", rtol=1e-9, atol=1e-14).y[2:, -1] ** 2
+        worst = max(worst, abs(end[0] - float(claimed(w[:1], phi[:1])[0])), end[1])
+    source = "integrator tolerance 1e-9 a step, times 1e4 for the steps and the start's size"
+    return Evidence(worst, 1e-5, source, "numerical", cases, seed)
+
+
 # --- The table of runs on images -------------------------------------------------------------------------------------
 
 #: Each relative at three learning rates, judged by held-out images; and at its best rate, judged by the test images.
@@ -220,6 +251,18 @@ def _largest(key: Callable[[Array, Array], Array]) -> Callable[..., Array]:
 
 
 CHECKS: dict[str, Check] = {
+    "beyond-image-relatives-border": Check(
+        check_border,
+        claimed=noiseless_end,
+        wrong={
+            "what stays loses nothing": lambda w, phi: np.where(noiseless_end(w, phi) > 0, phi, 0.0),
+            "a positive offset is enough": lambda w, phi: np.maximum(1.0 + phi - w**2, 0.0),
+            "the sign of w does not matter": lambda w, phi: noiseless_end(np.abs(w), phi),
+            "1 - w for its square": lambda w, phi: np.maximum(phi - (1.0 - w), 0.0),
+            "half of the square": lambda w, phi: np.maximum(phi - 0.5 * (1.0 - w) ** 2, 0.0),
+            "all modes die": lambda w, phi: 0.0 * phi,
+        },
+    ),
     "beyond-image-relatives-linear": Check(
         check_verdicts,
         claimed=predicted_shares,
