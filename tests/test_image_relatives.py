@@ -5,7 +5,23 @@ import pytest
 import torch
 from scipy.integrate import solve_ivp
 
-from featnorm.claims.image_relatives import KINDS, directpred_velocity, velocity
+from featnorm.claims.image_relatives import (
+    KINDS,
+    LEVEL,
+    NARROW,
+    OTHER_RULES,
+    PREDICTED,
+    RATES,
+    TABLE,
+    chance,
+    check_runs,
+    directpred_velocity,
+    end_shares,
+    narrow,
+    rows,
+    velocity,
+)
+from featnorm.scale import Scale
 
 
 def loss_of(kind, w, online, target, s, n):
@@ -57,3 +73,35 @@ def test_directpred_with_the_l2_loss_shrinks_and_keeps_its_shape():
     m, eta = np.array([1.0, 2.0, 1.0]), np.array([1.0, 0.5, 0.05])
     np.testing.assert_allclose(m * w[-1] * (w[-1] - eta), 0.11, rtol=1e-3)
     assert (w[-1] > 0.2).all()
+
+
+def test_a_weak_start_without_stop_gradient_keeps_another_mode():
+    """Why the claim on relatives says which starts it means: all w > 0 and all phi > w^2 here, and mode 0 has no noise."""
+    s, n = np.array([4.0, 1.0, 1.0]), np.array([0.0, 0.5, 1.0])
+    w, p = np.array([0.3, 0.5, 0.5]), np.sqrt([0.1, 0.5, 0.5])
+    assert end_shares("no-stop", "l2", w, p, s, n)[0] < 1e-3
+    p[0] = 0.6**0.5  # above (1 - 0.3)^2
+    assert end_shares("no-stop", "l2", w, p, s, n)[0] > 1 - 1e-3
+    s, n = np.array([0.5, 0.6, 1.0]), np.array([0.0, 0.8, 0.6])
+    w, p = np.array([0.03, 0.7, 0.8]), np.sqrt([0.002, 1.0, 1.1])
+    assert end_shares("no-stop", "cosine", w, p, s, n)[0] < 1e-3
+
+
+def test_the_table_was_made_by_the_rule_of_its_plan():
+    rates, table = rows(RATES), rows(TABLE)
+    assert {run.seed for run in rates} == {0} and {run.seed for run in table} == {1, 2, 3}
+    for kind in narrow(table):
+        tried = [run for run in rates if (run.method, run.loss) == kind and not run.failed]
+        best = max(tried, key=lambda run: run.knn).lr  # of equal ones the first, which is the lowest
+        assert {run.lr for run in table if (run.method, run.loss) == kind} == {best}
+    assert len(rates) == len(table) == 36
+
+
+def test_the_prediction_and_every_other_rule_miss_their_bar():
+    found = narrow(rows(TABLE))
+    assert check_runs(PREDICTED, Scale.SMOKE, 0).statistic == chance(PREDICTED, found) > LEVEL
+    assert all(chance(rule, found) > chance(PREDICTED, found) for rule in OTHER_RULES.values())
+    # the bar could have been passed, and a perfect prediction would have
+    assert chance(PREDICTED, {kind: kind in PREDICTED for kind in found}) < LEVEL
+    for kind in (("no-stop", "cosine"), ("no-predictor", "cosine")):  # at every rate and seed, as the chapter says
+        assert all(run.spread < NARROW for run in (*rows(RATES), *rows(TABLE)) if (run.method, run.loss) == kind)
