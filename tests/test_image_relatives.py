@@ -76,7 +76,7 @@ def test_directpred_with_the_l2_loss_shrinks_and_keeps_its_shape():
 
 
 def test_a_weak_start_without_stop_gradient_keeps_another_mode():
-    """Why the claim on relatives says which starts it means: all w > 0 and all phi > w^2 here, and mode 0 has no noise."""
+    """Why the claim on relatives says which starts it means: all w > 0, all phi > w^2, mode 0 has no noise."""
     s, n = np.array([4.0, 1.0, 1.0]), np.array([0.0, 0.5, 1.0])
     w, p = np.array([0.3, 0.5, 0.5]), np.sqrt([0.1, 0.5, 0.5])
     assert end_shares("no-stop", "l2", w, p, s, n)[0] < 1e-3
