@@ -144,7 +144,7 @@ LEVEL = 0.05
 
 @dataclass(frozen=True)
 class Row:
-    """One run at its end: ``spread`` and ``size`` (N_Phi) are shares of the untrained net's."""
+    """One run at its end: ``untrained`` is the kNN accuracy at its start, ``spread`` a share of the spread there."""
 
     method: str
     loss: str
@@ -157,7 +157,6 @@ class Row:
     spread: float
     rank: float
     mean_share: float
-    size: float
     failed: bool
 
 
@@ -177,7 +176,6 @@ def rows(name: str) -> list[Row]:
                 float(x["knn"][0]),
                 float(x["feature_std"][last] / x["feature_std"][0]),
                 *(float(x[key][last]) for key in ("rank", "mean_share")),
-                float(x["N_Phi"][last] / x["N_Phi"][0]),
                 bool(archive.arrays["failed"][i]),
             )
         )
@@ -187,7 +185,7 @@ def rows(name: str) -> list[Row]:
 def narrow(runs: list[Row]) -> dict[tuple[str, str], bool]:
     """Whether most seeds of a method end narrow. A run that failed counts against what the theory predicts for it.
 
-    >>> row = Row("byol", "l2", 0.1, 1, 0.3, 0.2, 0.4, 0.3, 0.4, 1.0, 0.9, 1.0, False)
+    >>> row = Row("byol", "l2", 0.1, 1, 0.3, 0.2, 0.4, 0.3, 0.4, 1.0, 0.9, False)
     >>> narrow([row, row, row])
     {('byol', 'l2'): True}
     """
