@@ -3590,7 +3590,7 @@ STATEMENTS: tuple[Claim, ...] = (
             $$\varphi_1(0)>(1-w_1(0))^2,$$
 
             at $w_1=1$ and $\varphi_1=\varphi_1(0)-(1-w_1(0))^2$. Every other mode dies, and below the border this one
-            as well.
+            as well: collapse is complete there.
             """),
         restored="exact",
         chapter="image_relatives",
