@@ -21,7 +21,7 @@ export OMP_NUM_THREADS
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 
-.PHONY: help install book test check-book chapter-smoke lint bench seeds gpu clean
+.PHONY: help install book pdf test check-book chapter-smoke lint bench seeds badge gpu dist test-lowest test-newest clean
 
 help:  ## list the targets
 	@sed -nE 's/^([a-z-]+):.*  ## (.*)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | column -t -s '|'
@@ -47,6 +47,11 @@ book: $(STAMP)  ## build the book into _build/html (FEATNORM_SCALE=smoke, book o
 	rm -rf $(PARTIAL)
 	@echo "The book is at _build/html/index.html"
 
+# Printed from the pages of make book, so nothing is executed. Needs Chromium.
+pdf: $(STAMP)  ## print the built book into _build/featnorm.pdf; make book comes first (minutes)
+	rm -f _build/featnorm.pdf
+	$(BIN)/python book/_ext/book_pdf.py _build/html _build/featnorm.pdf
+
 # Tests ask for the smoke scale, whatever the book is built at.
 test: export FEATNORM_SCALE := smoke
 test: $(STAMP)  ## tests of the library, doctests of it and of README.md; needs no built book
@@ -69,12 +74,24 @@ bench: $(STAMP)  ## timings beside the alternative, written into benchmarks/ (mi
 seeds: $(STAMP)  ## every check for ten seeds at smoke scale; writes benchmarks/seeds.md (minutes)
 	$(BIN)/python benchmarks/seeds.py
 
+badge: $(STAMP)  ## run every check at smoke scale; writes the badge of README.md
+	$(BIN)/python -m featnorm.publish.badge
+
 # Needs no environment of its own: a machine with a GPU has a PyTorch that fits it. The same command again goes on.
 gpu: OUT ?= _build/gpu
 gpu: MINUTES ?= 600
 gpu:  ## the image experiments that need a GPU, resumable: GPU_PYTHON=python3 OUT=folder DATA=cifar10.npz MINUTES=600
 	PYTHONPATH=lib $(or $(GPU_PYTHON),python3) -m featnorm image --size gpu --folder $(OUT) $(if $(DATA),--data $(DATA)) \
 		--max-minutes $(MINUTES)
+
+dist: $(STAMP)  ## wheel and sdist in dist/, each tried in an empty environment
+	PYTHON=$(BIN)/python .ci/dist
+
+test-lowest:  ## the tests with the lowest dependencies that pyproject.toml allows, in an environment of their own (minutes)
+	PYTHON="$(PYTHON)" .ci/dependencies lowest
+
+test-newest:  ## the same with the newest that can be had (minutes)
+	PYTHON="$(PYTHON)" .ci/dependencies newest
 
 clean:  ## remove everything built, the execution cache included
 	rm -rf _build

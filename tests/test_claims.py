@@ -11,7 +11,9 @@ import pytest
 
 from featnorm import claims
 from featnorm.claims.model import Check, Evidence, Result, outcome, run_check, t_threshold
-from featnorm.publish.dashboard import layers
+from featnorm.publish import badge
+from featnorm.publish.claim_graph import layers
+from featnorm.publish.dashboard import counts
 from featnorm.scale import Scale
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -174,6 +176,17 @@ OUTCOMES = {
     "assumption-5": "departs",
     "parabola-before-drift": "fails",
 }
+
+
+def test_the_badge_says_what_the_checks_find():
+    recorded = {id: {"outcome": OUTCOMES.get(id, "holds")} for id in claims.CHECKS}
+    found = counts(claims.STATEMENTS, recorded)
+    assert (ROOT / badge.PICTURE).read_text(encoding="utf-8") == badge.badge_svg(found), "run make badge"
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert badge.named(readme, found) == readme, "run make badge"
+    # one claim more that fails would be noticed
+    other = counts(claims.STATEMENTS, {**recorded, "lemma-1": {"outcome": "fails"}})
+    assert badge.badge_svg(other) != badge.badge_svg(found) and badge.named(readme, other) != readme
 
 
 @pytest.mark.parametrize("seed", [0, 7])

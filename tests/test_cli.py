@@ -232,7 +232,10 @@ def test_ctrl_c_without_a_file_says_so(capsys, interrupt):
         (["sweep", "--out", "x", "--list", "no-such-file.json"], "no-such-file.json"),
         (["sweep", "--out", "x", "--samples", "600"], "samples = 600: only the plain engine has this"),
         (["sweep", "--out", "x", "--workers", "1", "--scheduler", "tcp://a:1"], "give one of the two"),
-        (["sweep", "--out", "x", "--together", "0"], "batch = 0: must be a whole number >= 1"),
+        (["sweep", "--out", "x", "--together", "0"], "--together = 0: must be a whole number >= 1"),
+        (["sweep", "--out", "x", "--grid", "seed=0:1000000000"], "seed=0:1000000000: has more than 100000 values"),
+        (["sweep", "--out", "x", "--grid", f"seed=0:{10**30}"], "has more than 100000 values"),
+        (["sweep", "--out", "x", "--grid", "seed=0:1000", "h=1:1000"], "999000 runs, must be at most 100000"),
     ],
 )
 def test_impossible_training_is_refused_at_once(argv, words, capsys, tmp_path, monkeypatch):

@@ -507,3 +507,9 @@ def test_the_recipes_of_the_command_fit_the_archives_of_the_book():
         manifest = results.load(name).manifest
         assert made.made_by == manifest["made_by"]
         assert dict(made.config) == {**manifest["config"], "seed": manifest["seed"]}
+
+
+def test_without_the_repository_it_is_said_where_archives_are(tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "ROOT", tmp_path / "none")
+    with pytest.raises(FileNotFoundError, match="phase-h64: archived runs are in book/results of the repository"):
+        results.load("phase-h64")

@@ -1,6 +1,9 @@
 """The fast engine: equal in value to autograd and `linear.train`, or equal in law, with wrong samplers refused."""
 
 import math
+import os
+import shutil
+import sys
 from dataclasses import fields, replace
 from functools import cache
 
@@ -10,6 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chi2, ks_2samp, kstest
+from torch._dynamo.utils import counters
 
 from featnorm import setting as reference
 from featnorm.simsiam import fast
@@ -272,6 +276,127 @@ def test_one_step_has_the_exact_conditional_mean_and_covariance():
         assert ((sample.mean(0) - exact).abs() < 5 * sample.std(0) / math.sqrt(copies)).all()
 
 
+# --- The compiled engine
+
+
+MANY_STEPS = replace(SMALL, epochs=5, steps_per_epoch=20, lr=0.5)
+COMPILER = shutil.which(os.environ.get("CXX") or "g++")
+needs_compiler = pytest.mark.skipif(COMPILER is None, reason="torch.compile needs a C++ compiler: none here")
+
+
+def uncompiled(function, device):
+    return function
+
+
+def apart(config, runs=2):
+    """The largest relative difference of a record between the compiled engine's runs and the plain one's."""
+    configs = [replace(config, seed=seed, sigma2=1.0 + seed, momentum=0.9 - 0.2 * seed) for seed in range(runs)]
+    pairs = zip(train_many(configs, compiled=True), train_many(configs))
+    records = [(getattr(mine, name), getattr(theirs, name)) for mine, theirs in pairs for name in RECORDS]
+    # A record that is zero but for rounding, such as the asymmetry at h = 1, is compared to one in a million.
+    return max(np.abs(mine - theirs).max() / max(np.abs(theirs).max(), 1e-6) for mine, theirs in records)
+
+
+@pytest.fixture
+def arithmetic_only(monkeypatch):
+    """The formulas of the compiled engine without waiting for a compiler."""
+    monkeypatch.setattr(fast, "_compiled", uncompiled)
+    monkeypatch.setattr(fast, "_check_compiler", lambda device: None)
+
+
+@pytest.mark.parametrize(
+    "change, rounding",  # rounding of a step, 1e-16 or 1e-7, times 1e3 for its growth in a hundred steps
+    [
+        ({}, 1e-12),
+        ({"loss": "l2"}, 1e-12),
+        ({"batch": 2}, 1e-12),
+        ({"h": 1, "d": 3, "loss": "l2"}, 1e-12),
+        ({"dtype": "float32"}, 1e-4),
+        ({"dtype": "float32", "h": 64, "d": 512, "batch": 512, "epochs": 1, "steps_per_epoch": 30}, 1e-4),
+    ],
+    ids=str,
+)
+def test_compiled_engine_gives_the_same_runs(change, rounding, arithmetic_only):
+    assert apart(replace(MANY_STEPS, **change)) < rounding
+
+
+def test_compiled_engine_has_the_same_law_where_matrices_are_singular(arithmetic_only, monkeypatch):
+    """For 2 batch < h rounding decides how a matrix is factorised, and with it the numbers."""
+    monkeypatch.setattr(fast, "_RowSpace", fast._Compiled)
+    assert smallest_p(replace(STRONG, batch=1), runs=500) > LEVEL
+
+
+def test_compiled_engine_without_gradient_gives_the_same_runs(arithmetic_only):
+    """h = 1 with the cosine loss: the gradient is zero but for rounding, which may decide the sign of Phi."""
+    (mine,), (theirs,) = (train_many([replace(MANY_STEPS, h=1, d=3)], compiled=flag) for flag in (True, False))
+    assert all(np.allclose(getattr(mine, name), getattr(theirs, name), rtol=1e-12) for name in RECORDS if name != "Phi")
+    assert np.allclose(abs(mine.Phi), abs(theirs.Phi), rtol=1e-12)
+
+
+def coefficients(order, signs):
+    """`_noise_features` with the coefficients of a, b, c, d exchanged or of the wrong sign."""
+    right = fast._noise_features
+
+    def wrong(*args):
+        value, F, mix, unit = right(*args)
+        return value, F, mix[:, order] * torch.tensor(signs, dtype=mix.dtype)[:, None], unit
+
+    return "_noise_features", wrong
+
+
+def argument(position, factor):
+    """`_next_state` with one of its arguments too large."""
+    right = fast._next_state
+    return "_next_state", lambda *a: right(*a[:position], factor * a[position], *a[position + 1 :])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        coefficients([1, 0, 2, 3], [1, 1, 1, 1]),
+        coefficients([0, 1, 3, 2], [1, 1, 1, 1]),
+        coefficients([0, 1, 2, 3], [1, -1, 1, 1]),
+        *(argument(position, 1.01) for position in range(2, 14)),  # all but F and mix, which are above
+    ],
+)
+def test_wrong_steps_are_noticed(wrong, arithmetic_only, monkeypatch):
+    monkeypatch.setattr(fast, *wrong)
+    assert apart(MANY_STEPS) > 1e-3
+
+
+@needs_compiler
+def test_compiler_is_called_once_for_all_groups_and_steps(monkeypatch):
+    """Two groups: the functions of gradients and update, and the check that there is a compiler."""
+    monkeypatch.setattr(fast, "_group_size", lambda config: 2)
+    torch.compiler.reset()
+    before = counters["stats"]["unique_graphs"]
+    assert apart(MANY_STEPS, runs=4) < 1e-12
+    assert counters["stats"]["unique_graphs"] - before == 3
+    assert apart(replace(MANY_STEPS, rho=0.01, lr=0.2), runs=4) < 1e-12
+    assert counters["stats"]["unique_graphs"] - before == 3
+
+
+@needs_compiler
+def test_compiled_views_give_the_same_runs():
+    config = replace(SMALL, lr=0.5)
+    (mine,), (theirs,) = (train_many([config], sampler="views", compiled=flag) for flag in (True, False))
+    assert np.allclose(mine.eig_F, theirs.eig_F, rtol=1e-11)
+
+
+def test_compiled_without_a_compiler_is_refused(monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(ValueError, match=r"compiled = True: torch.compile needs .* no program 'no-such-compiler'"):
+        train_many([SMALL], compiled=True)
+
+    def broken(function, device):
+        raise RuntimeError("Python.h: No such file")
+
+    monkeypatch.setenv("CXX", sys.executable)  # a program that is there
+    monkeypatch.setattr(fast, "_compiled", broken)
+    with pytest.raises(ValueError, match=r"compiled = True: torch.compile does not work here .Python\.h"):
+        train_many([SMALL], compiled=True)
+
+
 # --- What the engine promises besides
 
 
@@ -382,6 +507,7 @@ def test_refusals_name_what_does_not_fit():
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_runs_on_a_gpu():
-    (run,) = train_many([replace(SMALL, device="cuda", dtype="float32", lr=0.5)])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_runs_on_a_gpu(compiled):
+    (run,) = train_many([replace(SMALL, device="cuda", dtype="float32", lr=0.5)], compiled=compiled)
     assert np.isfinite(run.loss).all()

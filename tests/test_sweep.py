@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -157,6 +158,37 @@ def test_a_full_disk_overwrites_nothing_and_the_sweep_goes_on_later(toys, tmp_pa
     assert sweep.run(toys.square, CONFIGS, tmp_path / "out").found == 1
 
 
+def test_a_full_disk_is_told_with_the_file(toys, tmp_path, monkeypatch):
+    def full(handle):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*out/\w{20}\.npz'"):
+        sweep.run(toys.square, CONFIGS, tmp_path / "out")
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_the_first_run(toys, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # no permission stops root
+    with pytest.raises(PermissionError, match="out: results cannot be written there"):
+        sweep.run(toys.square, CONFIGS, tmp_path / "out")
+    assert log(tmp_path) == []
+
+
+def test_two_drivers_in_one_folder_keep_what_the_faster_wrote(toys, tmp_path, monkeypatch):
+    """The other driver finishes every run between this one's look at the folder and its first result."""
+    work, first, before = sweep._work, [True], {}
+
+    def overtaken(*job):
+        if first and first.pop():
+            sweep.run(toys.square, CONFIGS, tmp_path / "out")
+            before.update(contents(tmp_path / "out"))
+        return work(*job)
+
+    monkeypatch.setattr(sweep, "_work", overtaken)
+    done = sweep.run(toys.square, CONFIGS, tmp_path / "out")
+    assert len(before) == len(done.files) == 3 and contents(tmp_path / "out") == before
+
+
 def test_results_of_other_code_are_counted(toys, tmp_path):
     sweep.run(toys.square, CONFIGS[:2], tmp_path / "out")
     module = Path(toys.__file__)
@@ -225,38 +257,29 @@ def test_a_killed_driver_loses_nothing_that_was_finished(toys, tmp_path):
     assert contents(tmp_path / "whole") == contents(tmp_path / "out")
 
 
-def test_a_scheduler_and_two_workers(toys, tmp_path):
-    """The same bytes as in this process; a worker that is killed, and then the driver, cost no finished run."""
+@contextmanager
+def cluster(tmp_path, workers):
+    """The address of a real scheduler with workers on this machine, and their processes, the scheduler first."""
     pytest.importorskip("distributed")
     dask, address = [sys.executable, "-m", "dask"], tmp_path / "scheduler.json"
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    started = [
-        subprocess.Popen(
-            [
-                *dask,
-                "scheduler",
-                "--host",
-                "127.0.0.1",
-                "--port",
-                "0",
-                "--no-dashboard",
-                "--scheduler-file",
-                str(address),
-            ],
-            **quiet,
-        )
-    ]
+    place = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(address)]
+    kind = ["--scheduler-file", str(address), "--nthreads", "1", "--no-nanny", "--no-dashboard"]
+    started = [subprocess.Popen([*dask, "scheduler", *place], **quiet)]
     try:
-        started += [
-            subprocess.Popen(
-                [*dask, "worker", "--scheduler-file", str(address), "--nthreads", "1", "--no-nanny", "--no-dashboard"],
-                **quiet,
-                cwd=tmp_path,
-            )
-            for _ in range(2)
-        ]
+        for _ in range(workers):
+            started.append(subprocess.Popen([*dask, "worker", *kind], **quiet, cwd=tmp_path))
         wait_for(address.exists)
-        scheduler = json.loads(address.read_text())["address"]
+        yield json.loads(address.read_text())["address"], started
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+
+
+def test_a_scheduler_and_two_workers(toys, tmp_path):
+    """The same bytes as in this process; a worker that is killed, and then the driver, cost no finished run."""
+    with cluster(tmp_path, 2) as (scheduler, started):
         sweep.run(toys.square, SLOW, tmp_path / "here")
 
         def kill_a_worker():
@@ -274,10 +297,25 @@ def test_a_scheduler_and_two_workers(toys, tmp_path):
         assert 2 <= len(kept) < 8
         done = sweep.run(toys.square, SLOW, tmp_path / "killed", scheduler=scheduler)
         assert done.found == len(kept) and contents(tmp_path / "killed") == contents(tmp_path / "here")
-    finally:
-        for process in started:
-            process.kill()
-            process.wait()
+
+
+def test_a_scheduler_that_is_lost_is_named_and_costs_no_finished_run(toys, tmp_path):
+    with cluster(tmp_path, 1) as (scheduler, started):
+        driver = subprocess.Popen(
+            [sys.executable, "-c", DRIVER, str(tmp_path / "out"), scheduler], stderr=subprocess.PIPE, text=True
+        )
+        try:
+            wait_for(lambda: len(contents(tmp_path / "out")) >= 2 or driver.poll() is not None)
+            started[0].kill()
+            words = driver.communicate(timeout=60)[1]
+        finally:
+            driver.kill()
+            driver.wait()
+    assert f"ConnectionError: scheduler {scheduler}: was lost; finished runs are kept" in words
+    assert "distributed.client - ERROR" not in words
+    kept = contents(tmp_path / "out")
+    done = sweep.run(toys.square, SLOW, tmp_path / "out")
+    assert 2 <= done.found == len(kept) and contents(tmp_path / "out").items() > kept.items()
 
 
 def test_workers_of_this_machine_give_the_same_bytes(toys, tmp_path):
@@ -296,12 +334,15 @@ def test_an_address_that_is_none_is_refused(toys, tmp_path, address):
 
 
 def test_the_command_names_a_missing_scheduler_within_ten_seconds(tmp_path):
+    """Beyond what the start of the command takes: an address that is none is refused after the same imports."""
     pytest.importorskip("distributed")
-    start = time.monotonic()
-    command = [sys.executable, "-m", "featnorm", "sweep", "--out", tmp_path / "out", "--grid", "seed=0:2"]
-    done = subprocess.run([*command, "--scheduler", "tcp://127.0.0.1:1"], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 2 and "does not answer" in done.stderr and "Traceback" not in done.stderr
-    assert time.monotonic() - start < 10
+    command, took = [sys.executable, "-m", "featnorm", "sweep", "--out", tmp_path / "out", "--grid", "seed=0:2"], []
+    for address, words in (("nowhere", "must be tcp://HOST:PORT"), ("tcp://127.0.0.1:1", "does not answer")):
+        start = time.monotonic()
+        done = subprocess.run([*command, "--scheduler", address], capture_output=True, text=True, timeout=120)
+        took.append(time.monotonic() - start)
+        assert done.returncode == 2 and words in done.stderr and "Traceback" not in done.stderr
+    assert took[1] - took[0] < 10
 
 
 def test_a_missing_scheduler_is_named_within_ten_seconds(toys, tmp_path):

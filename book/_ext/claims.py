@@ -1,11 +1,11 @@
 """Directives that state claims and collect what the chapters found out about them.
 
 ``claim ID`` states a claim of the registry: its name, place, how sure its formula is, and its text. The id becomes an
-anchor, so ``{ref}`lemma-1` `` links to it by its name. ``claims-dashboard PART`` becomes the summary, the table or the
-graph of all claims with the results of this build. ``not-yet-checked`` states every claim that no chapter states.
-``claims-beyond`` lists the claims of our own, in the order of the book. The role ``{outcome}`ID` `` is the outcome of
-one claim in this build, as a link to its statement; ``{swatch}`NAME` `` shows the colour that a symbol has in every
-figure.
+anchor, so ``{ref}`lemma-1` `` links to it by its name; below its text stand the functions that its check uses.
+``claims-dashboard PART`` becomes the summary, the table or the graphs of all claims with the results of this build.
+``not-yet-checked`` states every claim that no chapter states. ``claims-beyond`` lists the claims of our own, in the
+order of the book. The role ``{outcome}`ID` `` is the outcome of one claim in this build, as a link to its statement;
+``{swatch}`NAME` `` shows the colour that a symbol has in every figure.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from featnorm.claims import CHECKS, NOT_CHECKED, REGISTRY, Claim
-from featnorm.publish import dashboard
+from featnorm.publish import dashboard, library
 from featnorm.publish.claim_box import MIME
 from featnorm.publish.figure import COLOURS
 
@@ -55,6 +55,12 @@ class _Stating(SphinxDirective):
         collapse = f" · collapse meant: {', '.join(claim.collapse)}" if claim.collapse else ""
         unchecked = "" if claim.id in CHECKS else f" · {NOT_CHECKED}"
         box += nodes.paragraph("", f"{source}{sure}{collapse}{unchecked}", classes=["featnorm-provenance"])
+        names = library.used(claim.id) if claim.id in CHECKS else ()
+        if names:
+            links = ", ".join(f"{{py:obj}}`{name.removeprefix('featnorm.')} <{name}>`" for name in names)
+            box += nodes.container(
+                "", *self.parse_text_to_nodes(f"Checked with {links}"), classes=["featnorm-provenance"]
+            )
         return box
 
 
@@ -87,9 +93,9 @@ class dashboard_node(nodes.General, nodes.Element):
 
 
 _PARTS = {
-    "summary": lambda claims, results, link: dashboard.summary_html(claims, results),
+    "summary": lambda claims, results, link, book: dashboard.summary_html(claims, results),
     "table": dashboard.table_html,
-    "graph": dashboard.graph_svg,
+    "graphs": dashboard.graphs_html,
 }
 
 
@@ -172,6 +178,14 @@ def collect(folder: Path, docnames: list[str]) -> dict[str, dict[str, Any]]:
     return found
 
 
+def parts(env: Any) -> list[dashboard.Part]:
+    """The parts of the table of contents, each with the titles of its pages."""
+    return [
+        dashboard.Part(tree.caption or "", {Path(name).name: env.titles[name].astext() for name in tree.items})
+        for tree in env.external_site_map.root.subtrees
+    ]
+
+
 def _fill(app: Any, doctree: nodes.document, docname: str) -> None:
     places = list(doctree.findall(dashboard_node))
     outcomes = list(doctree.findall(outcome_node))
@@ -188,7 +202,7 @@ def _fill(app: Any, doctree: nodes.document, docname: str) -> None:
         return f"{app.builder.get_relative_uri(docname, target)}#{anchor}"
 
     for place in places:
-        html = _PARTS[place["part"]](list(REGISTRY.values()), results, link)
+        html = _PARTS[place["part"]](list(REGISTRY.values()), results, link, parts(app.env))
         place.replace_self(nodes.raw("", html, format="html"))
     for outcome in outcomes:
         id = outcome["claim"]

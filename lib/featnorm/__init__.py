@@ -3,4 +3,4 @@
 Light to import: PyTorch is loaded by `featnorm.simsiam` only.
 """
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.1.0"

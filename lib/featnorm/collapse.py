@@ -21,6 +21,9 @@ class Collapse:
     size: ||Phi||_F; 0 is complete collapse.
     rank: effective rank of F = Phi Phi^T, from 1 (dimensional collapse) to h.
     spread: E||z - E z||^2 of the normalised features z = Phi x / ||Phi x||, from 0 (functional collapse) to 1.
+
+    >>> measure(np.eye(2), np.array([[1.0, 0.0]] * 4)).spread   # all features agree
+    0.0
     """
 
     size: float

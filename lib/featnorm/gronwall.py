@@ -30,6 +30,9 @@ class Gronwall:
 
     beta_nonnegative, alpha_nondecreasing: the two assumptions.  hypothesis: u <= alpha + int beta u.
     conclusion: u <= alpha exp(int beta).  cells: into how many cells [0, T] was cut in the end.
+
+    >>> Gronwall("certified", "certified", "undecided", "certified", cells=64).premise
+    'undecided'
     """
 
     beta_nonnegative: Verdict

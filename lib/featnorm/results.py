@@ -42,7 +42,12 @@ _A_PATH = re.compile(r"(?<![\w./~-])(?:~\w*)?/[A-Za-z_.][^\s\"]*|\b[A-Za-z]:\\[^
 
 @dataclass(frozen=True, eq=False)
 class Archive:
-    """A checked run: read-only arrays by name, the manifest, and whether the code that made it has changed since."""
+    """A checked run: read-only arrays by name, the manifest, and whether the code that made it has changed since.
+
+    >>> run = Archive("demo", {"x": np.ones(2)}, {"seed": 0}, stale=False)
+    >>> run.arrays["x"].shape, run.manifest["seed"]
+    ((2,), 0)
+    """
 
     name: str
     arrays: Mapping[str, NDArray[Any]]
@@ -220,6 +225,10 @@ def load(name: str, root: Path | str | None = None) -> Archive:
     FileNotFoundError: no-such-run/manifest.json: no such file
     """
     folder = _folder(name, root)
+    if root is None and not ROOT.is_dir():
+        raise FileNotFoundError(
+            f"{name}: archived runs are in book/results of the repository, not in an installed featnorm"
+        )
     with _reading(f"{name}/manifest.json"):
         manifest = dict(json.loads((folder / "manifest.json").read_bytes()))
         if wrong := [key for key, kind in FIELDS.items() if not isinstance(manifest.get(key), kind)]:
@@ -258,6 +267,10 @@ class Recipe:
     ``part`` names the parameter that shortens a run: with ``{part: n}`` instead of its value, every array returned must
     be the leading block of the whole run's, shorter along some of its axes. ``tolerance`` is the largest difference
     between a replay and the archive, relative to the largest entry of the array; ``source`` says where it comes from.
+
+    >>> from featnorm.surveys import terminal_states
+    >>> Recipe(terminal_states, {"h": 3, "starts": 2, "seed": 0}, "starts", 1e-9, "the same code").made_by
+    'featnorm.surveys.terminal_states'
     """
 
     function: Callable[..., Mapping[str, ArrayLike]]
@@ -274,7 +287,11 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Replay:
-    """What a replay found: the largest relative difference, whether it is small enough, and what was replayed."""
+    """What a replay found: the largest relative difference, whether it is small enough, and what was replayed.
+
+    >>> Replay(difference=1e-3, agrees=False, replayed="starts = 1 of 2").agrees
+    False
+    """
 
     difference: float
     agrees: bool
@@ -333,6 +350,12 @@ def confirm(
     ``replayed`` says what was replayed; ``closure`` is `closure_hash` from before the replay. See `verify`.
 
     Raises ValueError for arrays of other names, and what `load` raises.
+
+    >>> with tempfile.TemporaryDirectory() as root:
+    ...     save("demo", {"x": [1.0, 2.0]}, made_by="featnorm.setting.views", config={"h": 2}, seed=0,
+    ...          command="featnorm demo", seconds=0.1, device="CPU", root=root)
+    ...     confirm("demo", {"x": [1.5]}, "x = 1 of 2", 1e-9, "the same code", "code of today", root)
+    Replay(difference=0.5, agrees=False, replayed='x = 1 of 2')
     """
     archive = load(name, root)
     manifest = dict(archive.manifest)

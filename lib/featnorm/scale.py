@@ -32,6 +32,9 @@ def current() -> Scale:
     """The scale set in the environment variable ``FEATNORM_SCALE``; ``book`` when it is not set.
 
     Raises ValueError for any other word.
+
+    >>> current() in set(Scale)
+    True
     """
     word = os.environ.get("FEATNORM_SCALE", Scale.BOOK)
     if word not in set(Scale):

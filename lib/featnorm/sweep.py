@@ -27,6 +27,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,9 @@ class Sweep:
     files: of the finished runs, in the order of their configurations.  failed: what went wrong, by position.
     found: number of runs that were there before.  damaged: files that could not be read; each run was done again, and
     the file is kept under its name with ``.damaged``.  stale: number of runs made by other code than today's.
+
+    >>> Sweep(({"seed": 0},), (), {0: "ValueError: no"}, found=0, damaged=(), stale=0).failed[0]
+    'ValueError: no'
     """
 
     configs: tuple[Config, ...]
@@ -75,7 +79,12 @@ def grid(base: Config, axes: Mapping[str, Iterable[Any]]) -> list[dict[str, Any]
 
 
 def name_of(function: Callable[..., Any]) -> str:
-    """The dotted name under which a worker finds the function."""
+    """The dotted name under which a worker finds the function.
+
+    >>> from featnorm.surveys import terminal_states
+    >>> name_of(terminal_states)
+    'featnorm.surveys.terminal_states'
+    """
     return f"{function.__module__}.{function.__qualname__}"
 
 
@@ -127,8 +136,8 @@ def run(
 
     A run that raises an error is noted, and the others go on; one in a batch is found by running the batch one by one.
 
-    Raises ValueError for wrong arguments, ConnectionError for a scheduler that does not answer, OSError where a result
-    cannot be written, and KeyboardInterrupt; what is finished by then is kept.
+    Raises ValueError for wrong arguments, ConnectionError for a scheduler that does not answer or is lost, OSError
+    where a result cannot be written, and KeyboardInterrupt; what is finished by then is kept.
 
     >>> import tempfile
     >>> from featnorm.surveys import terminal_states
@@ -163,6 +172,8 @@ def run(
         found.add(name)
         stale += json.loads(about)["closure"] != closure
     todo = {name: config for name, config in zip(hashes, configs) if name not in found}
+    if todo and not os.access(folder, os.W_OK):  # said before the first run, not after it
+        raise PermissionError(f"{folder}: results cannot be written there")
     failed: dict[str, str] = {}
     with tqdm(
         total=len(paths), initial=len(found), disable=not progress, file=sys.stderr, unit="run", smoothing=0.0
@@ -188,9 +199,17 @@ def run(
 def _keep(path: Path, arrays: Mapping[str, Any], function: Callable[..., Any], config: Config, closure: str) -> None:
     about = {"function": name_of(function), "config": dict(config), "closure": closure}
     data = _files.sealed(_files.packed({"about": np.array(json.dumps(about))} | dict(arrays)))
-    if path.exists():  # it could not be read; what can be learned from it is not lost
-        os.replace(path, path.with_name(f"{path.name}.damaged"))
-    _files.write(path, data)
+    try:
+        try:
+            _read(path)
+            return  # another driver in this folder was faster
+        except FileNotFoundError:
+            pass
+        except ValueError:  # what can be learned from a damaged file is not lost
+            os.replace(path, path.with_name(f"{path.name}.damaged"))
+        _files.write(path, data)
+    except OSError as error:  # a full disk names no file
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _read(path: Path) -> Arrays:
@@ -252,13 +271,15 @@ def _outcomes(
         waiting = {client.submit(_work, *job, pure=False): names for names, job in jobs}
         for future in as_completed(list(waiting), loop=client.loop):
             names = waiting.pop(future)
-            yield names, _result(future, names)
+            yield names, _result(future, names, scheduler)
             future.release()
 
 
-def _result(future: Any, names: list[str]) -> list[Arrays | str]:
+def _result(future: Any, names: list[str], scheduler: str | None) -> list[Arrays | str]:
     try:
         return future.result()
+    except CancelledError as error:  # nothing here cancels a run
+        raise ConnectionError(f"scheduler {scheduler}: was lost; finished runs are kept, a new call goes on") from error
     except Exception as error:  # a run that kills its workers one after another, or that a worker lacks the package
         return [f"{type(error).__name__}: {error}"] * len(names)
 
@@ -280,6 +301,7 @@ def _address(scheduler: str) -> tuple[str, int]:
 @contextmanager
 def _client(scheduler: str | None, workers: int) -> Iterator[Any]:
     from distributed import Client, LocalCluster
+    from distributed.utils import silence_logging_cmgr
 
     if scheduler is None:
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # Ctrl-C is for this process: workers
@@ -300,22 +322,26 @@ def _client(scheduler: str | None, workers: int) -> Iterator[Any]:
         socket.create_connection(_address(scheduler), timeout=PATIENCE).close()
     except OSError as error:
         raise ConnectionError(missing) from error
-    quiet = logging.getLogger("distributed")
-    level = quiet.level
-    quiet.setLevel(logging.CRITICAL)
-    try:
+    with silence_logging_cmgr(logging.CRITICAL):
         try:
             client = Client(scheduler, timeout=PATIENCE, set_as_default=False)
         except (OSError, TimeoutError, ValueError) as error:
             raise ConnectionError(missing) from error
         with client:
             yield client
-    finally:
-        quiet.setLevel(level)
 
 
 def load(path: Path | str) -> tuple[dict[str, Any], Arrays]:
-    """Configuration and arrays of one result file. Raises FileNotFoundError, and ValueError where it is damaged."""
+    """Configuration and arrays of one result file. Raises FileNotFoundError, and ValueError where it is damaged.
+
+    >>> import tempfile
+    >>> from featnorm.surveys import terminal_states
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     done = run(terminal_states, grid({"h": 3, "starts": 1}, {"seed": range(2)}), folder)
+    ...     config, arrays = load(done.files[1])
+    >>> config, arrays["phi"].shape
+    ({'h': 3, 'starts': 1, 'seed': 1}, (1, 3))
+    """
     arrays = _read(Path(path))
     return json.loads(arrays.pop("about").item())["config"], arrays
 
@@ -327,6 +353,14 @@ def table(sweep: Sweep) -> Arrays:
     returned, under its own name; where the lengths differ from run to run, NaN fills up the shorter ones.
 
     Raises ValueError where runs returned different arrays, or arrays of different dimension under one name.
+
+    >>> import tempfile
+    >>> from featnorm.surveys import terminal_states
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     done = run(terminal_states, grid({"h": 3, "starts": 1}, {"seed": range(2)}), folder)
+    ...     found = table(done)
+    >>> found["config_seed"].tolist(), found["phi"].shape
+    ([0, 1], (2, 1, 3))
     """
     found = [load(path) for path in sweep.files]
     out = {
@@ -365,6 +399,14 @@ def save_table(function: Callable[..., Any], sweep: Sweep, folder: Path | str, c
 
     The manifest holds the fields that all runs share, the names of the others, and how many runs are finished, failed,
     and made by other code than today's. ``featnorm.results.load("table", folder)`` reads it.
+
+    >>> import tempfile
+    >>> from featnorm.surveys import terminal_states
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     done = run(terminal_states, grid({"h": 3, "starts": 1}, {"seed": range(2)}), folder)
+    ...     _ = save_table(terminal_states, done, folder, "featnorm sweep", seconds=1.0)
+    ...     results.load("table", folder).manifest["config"]["varied"]
+    ['seed']
     """
     shared = {
         name: value

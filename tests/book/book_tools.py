@@ -16,11 +16,15 @@ ROOT = Path(__file__).resolve().parents[2]
 CLAIM = "application/vnd.featnorm.claim+json"
 
 
+def documents() -> list[str]:
+    """The pages of the table of contents, with their folder."""
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+    return [toc["root"], *(chapter["file"] for part in toc["parts"] for chapter in part["chapters"])]
+
+
 def pages() -> list[str]:
     """The pages of the table of contents, without ``book/``."""
-    toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-    chapters = [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
-    return [Path(name).name for name in (toc["root"], *chapters)]
+    return [name.removeprefix("book/") for name in documents()]
 
 
 def source(name: str) -> str:

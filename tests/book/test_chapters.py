@@ -319,6 +319,7 @@ def check_discrete_steps(found: Scraps, given: dict[str, Any]) -> None:
     assert found.glued["heavy overlap"] < 0
     assert abs(found.glued["heavy norm"]) < found.glued["heavy power"]
     assert found.glued["R gone"] > 0.25
+    assert max(found.glued["map all"], found.glued["map fewer"]) <= 1 < found.glued["map half"]
     assert found.glued["rises from"] < found.glued["rises to"] < 0
 
 
@@ -524,3 +525,21 @@ def test_chapter_refuses_a_value_out_of_range(name, way, runs):
     assert re.search(rf"{CASES[name].refused[0]} = \S+: must be ", done.stderr)
     for valid in defaults(name):
         assert f"{valid} = " in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "words"),
+    [
+        ("discrete_steps", {"d": 4}, "d = 4: must be at least k = 8"),
+        ("discrete_steps", {"d": 10**6, "batch": 1}, "d = 1000000: must be smaller at these sizes"),
+        ("how_many_survive", {"h": 20, "d": 4}, "d = 4: must be at least h = 20"),  # not more modes than directions
+        ("how_robust", {"rho": 5.0}, "rho = 5.0: must be a number from 0.001 to 1"),  # weights that underflow to zero
+        ("how_robust", {"sigma2": 16.0}, "sigma2 = 16.0: must be a number from 0.01 to 2"),  # the L2 run diverges
+    ],
+)
+def test_what_would_fail_late_is_refused_before_anything_is_computed(name, change, words):
+    cells, found = code_cells(name), {}
+    exec(cells[0].source, found)
+    found |= change
+    with pytest.raises(ValueError, match=words):
+        exec(cells[1].source, found)

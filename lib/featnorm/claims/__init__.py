@@ -44,6 +44,7 @@ from featnorm.claims.model import NOT_CHECKED, Check, Claim, Evidence, Result, r
 from featnorm.claims.statements import STATEMENTS
 from featnorm.scale import Scale
 
+#: Every claim, by its id.
 REGISTRY: dict[str, Claim] = {claim.id: claim for claim in STATEMENTS}
 _CHAPTERS = (
     model_page,
@@ -75,6 +76,7 @@ _CHAPTERS = (
     resnet,
     image_relatives,
 )
+#: The check of every claim that has one, by the id of the claim.
 CHECKS: dict[str, Check] = {id: check for chapter in _CHAPTERS for id, check in chapter.CHECKS.items()}
 
 __all__ = ["CHECKS", "NOT_CHECKED", "REGISTRY", "Check", "Claim", "Evidence", "Result", "checked", "get", "run"]

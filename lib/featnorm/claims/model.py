@@ -23,6 +23,7 @@ Collapse = Literal["complete", "dimensional", "functional"]
 #: ``numerical``: floating point; ``archived``: read from a stored run.
 EvidenceKind = Literal["symbolic", "certified", "numerical", "archived"]
 
+#: What stands in place of an outcome where there is no check.
 NOT_CHECKED = "not yet checked"
 
 
@@ -45,6 +46,10 @@ class Claim:
     collapse: for a statement about collapse, which one it means: ``complete`` (absolute size), ``dimensional`` (rank)
         or ``functional`` (constant normalised features).
     nearest, new: for ``beyond`` only: the nearest known result (MyST, with its citation) and what is new here.
+
+    >>> claim = Claim("tiny", "statement", "Tiny", "one is one", "Sec. 0", "$1 = 1$", restored="exact")
+    >>> claim.chapter is None   # so it would stand on the page "Not yet checked"
+    True
     """
 
     id: str
@@ -69,6 +74,11 @@ class Evidence:
     ``tightness`` is the ratio of the truth to a bound at the worst point, for bounds only.
     ``vacuous`` is set by checks that also test an empty variant of the statement and find that it passes too.
     ``numbers`` are named figures for the text.
+
+    >>> Evidence(1e-16, 2e-16, "rounding", "numerical", samples=1, seed=None).passed
+    True
+    >>> Evidence(float("nan"), 1.0, "rounding", "numerical", samples=1, seed=None).passed
+    False
     """
 
     statistic: float
@@ -98,6 +108,12 @@ class Check:
 
     ``run(variant, scale, seed)`` measures how far ``variant`` is from the truth. ``wrong`` maps a few words on what is
     wrong to a wrong variant; at least one. ``readings`` are other plausible readings of a formula that was lost.
+
+    >>> def sums_to_ten(variant, scale, seed):
+    ...     return Evidence(abs(variant - 10), 0.0, "whole numbers", "symbolic", 1, None)
+    >>> check = Check(sums_to_ten, claimed=1 + 2 + 3 + 4, wrong={"without the 4": 1 + 2 + 3})
+    >>> check.run(check.claimed, Scale.SMOKE, 0).passed, check.run(check.wrong["without the 4"], Scale.SMOKE, 0).passed
+    (True, False)
     """
 
     run: Callable[[Any, Scale, int], Evidence]
@@ -112,7 +128,13 @@ class Check:
 
 @dataclass(frozen=True)
 class Result:
-    """What a check found: the outcome and everything it was computed from."""
+    """What a check found: the outcome and everything it was computed from.
+
+    >>> exact = Evidence(0.0, 0.0, "whole numbers", "symbolic", 1, None)
+    >>> result = Result("tiny", "holds", exact, falsifiers={}, readings={}, scale="smoke", seconds=0.1)
+    >>> result.ok, result.as_dict()["evidence"]["passed"]
+    (True, True)
+    """
 
     id: str
     outcome: str

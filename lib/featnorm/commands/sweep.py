@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import shlex
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
 from difflib import get_close_matches
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from featnorm import sweep
+from featnorm._validate import positive_int
 from featnorm.commands.linear import add_fields, chosen
 from featnorm.simsiam import tabled
 from featnorm.simsiam.linear import LinearConfig
@@ -34,6 +36,9 @@ Each finished run is one file in the folder, written by this command: workers ne
 crash, the same command does the runs that are missing.
 The table is FOLDER/table (arrays.npz, manifest.json): config_NAME, and each record of the runs, one row a run.
 """
+
+#: Runs in one sweep: each has a file, and the table holds all.
+MOST = 100_000
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -68,8 +73,9 @@ def axis(words: str) -> tuple[str, list[Any]]:
     _known(name, "--grid")
     word: dict[type, Callable[[str], Any]] = {bool: _flag, type(None): lambda v: None if v == "none" else int(v)}
     try:
+        found: Sequence[Any]
         if kinds[name] is int and ":" in values:
-            found = list(range(*map(int, values.split(":"))))
+            found = range(*map(int, values.split(":")))[: MOST + 1]
         else:
             found = [word.get(kinds[name], kinds[name])(value) for value in values.split(",")]
     except (ValueError, TypeError) as error:
@@ -78,7 +84,9 @@ def axis(words: str) -> tuple[str, list[Any]]:
         ) from error
     if not found:
         raise ValueError(f"--grid {words}: there is no value")
-    return name, found
+    if len(found) > MOST:
+        raise ValueError(f"--grid {words}: has more than {MOST} values, which is the most that one sweep takes")
+    return name, list(found)
 
 
 def _flag(value: str) -> bool:
@@ -111,6 +119,11 @@ def configurations(args: argparse.Namespace) -> list[dict[str, Any]]:
     axes = dict(map(axis, args.grid))
     if len(axes) < len(args.grid):
         raise ValueError("--grid: a field is given twice")
+    runs = len(listed) * math.prod(map(len, axes.values()))
+    if runs > MOST:
+        raise ValueError(
+            f"--grid, --list: {runs} runs, must be at most {MOST} in one sweep; take a folder for each part"
+        )
     return [asdict(LinearConfig(**config)) for entry in listed for config in sweep.grid(chosen(args) | entry, axes)]
 
 
@@ -119,6 +132,7 @@ def run(args: argparse.Namespace) -> int:
     configs = configurations(args)
     fast, start = args.engine == "fast", time.perf_counter()
     function = tabled.fast if fast else tabled.plain
+    positive_int("--together", args.together)
     if fast:
         for config in configs:
             tabled.check(LinearConfig(**config))

@@ -6,6 +6,7 @@ read it from the chapter's output, whether it was run just now or taken from the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from html import escape
 from typing import Any
 
@@ -15,6 +16,17 @@ from featnorm.provenance import commit, machine
 
 MIME = "application/vnd.featnorm.claim+json"
 
+#: A sign for each kind of outcome, the best first.
+SIGNS = {
+    "holds": "✓",
+    "holds loosely": "≈",
+    "holds vacuously": "∅",
+    "departs": "Δ",
+    "fails": "✗",
+    "undecided": "?",
+    claims.NOT_CHECKED: "…",
+}
+
 
 def number(value: float | None) -> str:
     """A number short enough for a table, with three significant digits; None stands for one that is not finite.
@@ -23,6 +35,23 @@ def number(value: float | None) -> str:
     ('1.23e-09', '2', 'not finite')
     """
     return "not finite" if value is None else f"{value:.3g}"
+
+
+def comparison(evidence: Mapping[str, Any]) -> str:
+    """The statistic against the threshold, with as many digits as it takes to tell them apart.
+
+    >>> comparison({"statistic": 1.0, "threshold": 2.0, "passed": True})
+    '1 ≤ 2'
+    >>> comparison({"statistic": 2.0004, "threshold": 2.0, "passed": False})
+    '2.0004 > 2'
+    """
+    statistic, threshold = evidence["statistic"], evidence["threshold"]
+    if statistic is None:
+        return f"not finite, threshold {number(threshold)}"
+    digits = 3
+    while statistic != threshold and f"{statistic:.{digits}g}" == f"{threshold:.{digits}g}":
+        digits += 1
+    return f"{statistic:.{digits}g} {'≤' if evidence['passed'] else '>'} {threshold:.{digits}g}"
 
 
 def evidence_line(evidence: dict[str, Any]) -> str:
@@ -36,17 +65,32 @@ def evidence_line(evidence: dict[str, Any]) -> str:
     )
 
 
+def word(outcome: str) -> str:
+    """The kind of an outcome: that of an assumption without its number.
+
+    >>> word("departs by 0.2"), word("holds loosely")
+    ('departs', 'holds loosely')
+    """
+    return "departs" if outcome.startswith("departs") else outcome
+
+
+def sign(outcome: str) -> str:
+    """The sign that stands for an outcome where there is no room for the word."""
+    return SIGNS[word(outcome)]
+
+
 def outcome_badge(outcome: str) -> str:
-    """The outcome as a coloured word; the colour repeats what the word says."""
-    kind = outcome.split()[0]
-    return f'<span class="featnorm-outcome featnorm-{escape(kind)}">{escape(outcome)}</span>'
+    """The outcome as a sign and a coloured word; sign and colour repeat what the word says."""
+    return (
+        f'<span class="featnorm-outcome featnorm-{word(outcome).split()[0]}">'
+        f'<span aria-hidden="true">{sign(outcome)}</span> {escape(outcome)}</span>'
+    )
 
 
 def result_html(result: dict[str, Any], open_: bool = False) -> str:
     """The evidence and every falsifier as HTML, from the JSON form of a result."""
     rows = [
-        f"<li>{escape(name)}: statistic {number(e['statistic'])}, "
-        f"<strong>{'accepted' if e['passed'] else 'rejected'}</strong></li>"
+        f"<li>{escape(name)}: {comparison(e)}, <strong>{'accepted' if e['passed'] else 'rejected'}</strong></li>"
         for name, e in result["falsifiers"].items()
     ]
     readings = [f"<li>{escape(name)}: {escape(evidence_line(e))}</li>" for name, e in result["readings"].items()]
@@ -61,6 +105,11 @@ def result_html(result: dict[str, Any], open_: bool = False) -> str:
     )
 
 
+def anchor(id: str) -> str:
+    """The anchor of a claim's check in the chapter that runs it."""
+    return f"check-{id}"
+
+
 class ClaimBox:
     """What a chapter shows of a result."""
 
@@ -71,7 +120,7 @@ class ClaimBox:
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, Any], dict[str, Any]]:
         claim = claims.get(self.result.id)
         html = (
-            f'<div class="featnorm-result"><p><strong>Check of {escape(claim.name)}</strong> '
+            f'<div class="featnorm-result" id="{anchor(claim.id)}"><p><strong>Check of {escape(claim.name)}</strong> '
             f"{outcome_badge(self.result.outcome)}</p>{result_html(self.data)}</div>"
         )
         data = {"text/html": html, "text/plain": f"{claim.name}: {self.result.outcome}", MIME: self.data}

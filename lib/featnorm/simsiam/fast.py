@@ -25,15 +25,23 @@ For d < 2 h, or a start Phi without full rank, the real coordinates of Phi are k
 
 **Precision.** The batch work (samples times h^2) and the noise are in the dtype of the configuration, the h x h algebra
 of the sampler ``law`` is in float64. float32 is two to three times as fast; its rounding changes C by a few 1e-7.
+
+**Compiled.** ``compiled=True`` hands the arithmetic of a step to `torch.compile`, in another order (`_Compiled`): the
+features of the noise are taken first and mixed to those of the views afterwards, so that neither the views nor the
+gradients A and B are stored. What is gained is the cost of calling PyTorch, which weighs for few runs and small sizes.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
+from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -93,6 +101,8 @@ def _to_gradient(target: Tensor, online: Tensor, loss: str) -> Tensor:
 class _Views:
     """Weights in real coordinates, trained on the views of `linear.train`: the same streams in the same order."""
 
+    step_gradients = staticmethod(_gradients)
+
     def __init__(self, configs: Sequence[LinearConfig], W: Tensor, Phi: Tensor) -> None:
         first = configs[0]
         self.W, self.Phi = (A.to(getattr(torch, first.dtype)) for A in (W, Phi))
@@ -113,7 +123,7 @@ class _Views:
     def gradients(self) -> Tensor:
         x, x1 = self.draw()
         torch.cat([x1, x, x1], dim=1, out=self.views)
-        value, self.dW, self.dPhi = _gradients(self.W, self.Phi, self.views.mT, self.loss)
+        value, self.dW, self.dPhi = self.step_gradients(self.W, self.Phi, self.views.mT, self.loss)
         return value.double()
 
     def update(self, lr: Tensor) -> None:
@@ -244,6 +254,126 @@ class _RowSpace:
         return (self.R[k].cpu() @ (Q * upper.diagonal().sign()).T).numpy()
 
 
+def _noise_features(
+    W: Tensor, R: Tensor, xi: Tensor, plus: Tensor, ratio: Tensor, loss: str
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """What `_RowSpace.gradients` finds, without views: the loss, features of the noise, how they are mixed, ``unit``.
+
+    The features (runs, 2 h, 2 n) are those of R above those of W R, at the halves of ``xi`` side by side. With the
+    second half times ``ratio`` call them a, b and c, d: targets are a - b, a + b and online features c + d, c - d, so
+    that all gradients are sums of a, b, c, d with coefficients (runs, 4, n) that depend on the sample alone.
+    """
+    h, n, WR = W.shape[1], xi.shape[2] // 2, W @ R
+    if loss == "cosine":
+        size, size_online = (A.square().sum(dim=(1, 2), keepdim=True).sqrt() for A in (R, WR))
+    else:
+        size = size_online = torch.ones_like(plus)
+    F = torch.cat([R * (plus / size), WR * (plus / size_online)], dim=1).to(xi.dtype) @ xi
+    a, b, c, d = F[:, :h, :n], F[:, :h, n:] * ratio, F[:, h:, :n], F[:, h:, n:] * ratio
+    if loss == "l2":
+        value = ((c - a).square() + (d + b).square()).sum(dim=(1, 2)) / (2 * n)
+        one = torch.ones_like(a[:, :1]) / n
+        return value, F, torch.cat([-one, 0.0 * one, one, 0.0 * one], dim=1), plus / size_online
+    cosines, by_target, by_online = [], [], []
+    for target, online in ((a - b, c + d), (a + b, c - d)):
+        shrink, grow = (A.square().sum(dim=1, keepdim=True).rsqrt() for A in (online, target))
+        cosines.append((target * online).sum(dim=1, keepdim=True) * (shrink * grow))
+        by_target.append(shrink * grow / (-2 * n))
+        by_online.append(cosines[-1] * shrink.square() / (2 * n))
+    (t, t1), (o, o1) = by_target, by_online
+    mix = torch.cat([t + t1, t1 - t, o + o1, o - o1], dim=1)
+    return -(cosines[0] + cosines[1]).sum(dim=(1, 2)) / (2 * n), F, mix, plus / size_online
+
+
+def _next_state(
+    F: Tensor, mix: Tensor, unit: Tensor, xi: Tensor, Z: Tensor, ratio: Tensor, rho: Tensor, momentum: Tensor,
+    lr: Tensor, W: Tensor, M_W: Tensor, R: Tensor, m1: Tensor, m2: Tensor,
+) -> tuple[Tensor, ...]:  # fmt: skip
+    """`_RowSpace.update` without its detours: T, P, how often a factorisation met a singular matrix, the next state."""
+    h, n = W.shape[1], xi.shape[2] // 2
+    a, b, c, d = F[:, :h, :n], F[:, :h, n:] * ratio, F[:, h:, :n], F[:, h:, n:] * ratio
+    p, q, r, s = mix.split(1, dim=1)
+    T = torch.cat([p * a + q * b + r * c + s * d, (s * c + r * d - q * a - p * b) * ratio], dim=2)
+    batch_P = T @ xi.mT
+    P, eye = batch_P.to(W.dtype) * unit, torch.eye(h, dtype=W.dtype, device=W.device)
+    U = torch.linalg.solve_triangular(R, W.mT, upper=False)
+    m1 = rho * eye + U @ P + m1 * momentum
+    if Z.shape[1] < h:
+        K, singular = T, torch.zeros(len(W), dtype=torch.int32, device=W.device)
+    else:
+        C = T @ T.mT
+        trace = C.diagonal(dim1=1, dim2=2).sum(dim=1)[:, None, None]
+        K, singular = torch.linalg.cholesky_ex(C + torch.finfo(C.dtype).eps * trace * eye.to(C.dtype))
+    m2_new = (U.to(F.dtype) @ K @ Z).to(W.dtype)
+    m2_new = torch.cat([m2_new[:, :, :h] + momentum / unit * m2, m2_new[:, :, h:]], dim=2)
+    outside = m2_new.to(F.dtype)
+    gram = (outside @ outside.mT).to(W.dtype) * unit.square() + m1 @ m1.mT
+    step = lr * m1
+    J, singular_J = torch.linalg.cholesky_ex(eye - step - step.mT + lr.square() * gram)
+    X = torch.linalg.solve_triangular(J, (m1 - lr * gram).mT, upper=False).mT
+    rest, singular_rest = torch.linalg.cholesky_ex(gram - X @ X.mT)
+    both = torch.linalg.solve_triangular(J, torch.cat([X, rest], dim=2), upper=False)
+    M_W = rho * W + P @ R.mT + M_W * momentum
+    bad = (singular + singular_J + singular_rest).sum()
+    return T, batch_P, bad, W - lr * M_W, M_W, R @ J, both[:, :, :h].contiguous(), both[:, :, h:].contiguous()
+
+
+class _Compiled(_RowSpace):
+    """`_RowSpace` with the arithmetic of a step in two compiled functions, equal to it up to rounding.
+
+    A step that meets a singular matrix is taken again as `_RowSpace` takes it.
+    """
+
+    def gradients(self) -> Tensor:
+        self.draw()
+        function = _compiled(_noise_features, self.W.device.type)
+        value, *self.features, self.unit = function(self.W, self.R, self.xi, self.plus, self.ratio, self.loss)
+        return value.double()
+
+    def update(self, lr: Tensor) -> None:
+        state = (self.W, self.M_W, self.R, self.m1, self.m2)
+        given = (self.unit, self.xi, self.Z, self.ratio, self.rho, self.momentum, lr)
+        self.gradient, self.P, bad, *state = _compiled(_next_state, self.W.device.type)(*self.features, *given, *state)
+        if bad:
+            super().update(lr)
+        else:
+            self.W, self.M_W, self.R, self.m1, self.m2 = state
+
+
+@cache
+def _compiled(function: Callable[..., Any], device: str) -> Callable[..., Any]:
+    """`torch.compile` of a function; on a GPU as a CUDA graph, whose replay overwrites its results: hand out copies."""
+    if device != "cuda":
+        return torch.compile(function)
+    graph = torch.compile(function, mode="reduce-overhead")
+
+    def replay(*args: Any) -> Any:
+        results = graph(*args)
+        return results.clone() if isinstance(results, Tensor) else tuple(result.clone() for result in results)
+
+    return replay
+
+
+def _plus_one(x: Tensor) -> Tensor:
+    return x + 1.0
+
+
+def _check_compiler(device: str) -> None:
+    """Raises ValueError if `torch.compile` cannot work here: a compiler is missing, or its first use fails."""
+    program = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")
+    if device == "cuda" and importlib.util.find_spec("triton") is None:
+        raise ValueError("compiled = True: torch.compile needs the package triton here, and there is none")
+    if device == "cpu" and shutil.which(program) is None:
+        raise ValueError(
+            f"compiled = True: torch.compile needs a C++ compiler, and there is no program {program!r} (the "
+            "environment variable CXX names another)"
+        )
+    try:
+        _compiled(_plus_one, device)(torch.ones(1, device=device))
+    except (RuntimeError, OSError) as error:
+        raise ValueError(f"compiled = True: torch.compile does not work here ({error})") from error
+
+
 def _streams(config: LinearConfig) -> list[np.random.SeedSequence]:
     """Streams of a seed: initial weights and data, as in `linear.train`; then Bartlett's factor, and the last Q1."""
     return [np.random.SeedSequence(config.seed, spawn_key=(k,)) for k in (0, 1, 10, 11)]
@@ -280,12 +410,20 @@ def _measure(W: Tensor, Phi: Tensor) -> dict[str, Tensor]:
 
 
 def _train_group(
-    configs: Sequence[LinearConfig], starts: Sequence[tuple[Array, Array]], first_index: int, sampler: str, bar: tqdm
+    configs: Sequence[LinearConfig],
+    starts: Sequence[tuple[Array, Array]],
+    first_index: int,
+    sampler: str,
+    compiled: bool,
+    bar: tqdm,
 ) -> list[LinearRun]:
     one = configs[0]
     W, Phi = (torch.tensor(np.array(part), dtype=torch.float64, device=one.device) for part in zip(*starts))
     full_rank = one.d >= 2 * one.h and bool((torch.linalg.matrix_rank(Phi) == one.h).all())
-    engine = (_Views if sampler == "views" else _RowSpace if full_rank else _Coordinates)(configs, W, Phi)
+    row_space = _Compiled if compiled else _RowSpace
+    engine = (_Views if sampler == "views" else row_space if full_rank else _Coordinates)(configs, W, Phi)
+    if compiled:
+        engine.step_gradients = _compiled(_gradients, W.device.type)
     momentum, time = np.array([config.momentum for config in configs]), np.zeros(len(configs))
     records = []
     for step in range(one.steps + 1):
@@ -363,6 +501,7 @@ def train_many(
     sampler: str = "law",
     progress: bool = False,
     starts: Sequence[tuple[Array, Array] | None] | None = None,
+    compiled: bool = False,
 ) -> list[LinearRun]:
     """Train many runs at once, the same experiment as `linear.train`, in batched products; one `LinearRun` a config.
 
@@ -378,9 +517,15 @@ def train_many(
     h, d, batch and steps, never by seed, rho, lr, sigma2. With one process a core set one thread each. A record costs
     two eigenvalue problems a run: keep record_every at 20 or more. benchmarks/linear.md has the costs.
 
+    ``compiled`` takes the steps through `torch.compile`: the same runs up to rounding, from the same random numbers.
+    (For 2 batch < h, and for h = 1 with the cosine loss, rounding decides how singular matrices are factorised: there
+    they are runs of the same law.) The first steps of a process wait for the compiler, a minute on one core, and new
+    sizes, dtypes or losses wait again: it pays for long single runs. On a GPU the steps are replayed as CUDA graphs;
+    that has not been run yet.
+
     Raises FloatingPointError that names run and step if a loss stops being finite, and returns no run then; ValueError
     for no configs, configs that do not fit together (naming field and values), options that only `linear.train` has, a
-    wrong start, a device that this machine lacks, and more memory than the machine has.
+    wrong start, a device that this machine lacks, ``compiled`` without a compiler, and more memory than it has.
 
     >>> small = [LinearConfig(h=2, d=8, batch=4, epochs=1, steps_per_epoch=2, seed=seed) for seed in (0, 1)]
     >>> runs = train_many(small)
@@ -401,6 +546,8 @@ def train_many(
         torch.empty(0, device=configs[0].device)
     except (RuntimeError, AssertionError) as error:
         raise ValueError(f"device = {configs[0].device!r}: is not available here ({error})") from error
+    if compiled:
+        _check_compiler(torch.device(configs[0].device).type)
     threads, size = torch.get_num_threads(), _group_size(configs[0])
     groups = [slice(k, min(k + size, len(configs))) for k in range(0, len(configs), size)]
     workers = min(threads, len(groups))
@@ -408,7 +555,7 @@ def train_many(
     with tqdm(total=total, disable=not progress, file=sys.stderr, unit="step") as bar:
 
         def train(group: slice) -> list[LinearRun]:
-            return _train_group(configs[group], begin[group], group.start, sampler, bar)
+            return _train_group(configs[group], begin[group], group.start, sampler, compiled, bar)
 
         if workers == 1:
             return [run for group in groups for run in train(group)]

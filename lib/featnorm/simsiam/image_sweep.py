@@ -121,12 +121,23 @@ def _result(folder: Path, name: str) -> Path:
 
 
 def is_done(folder: Path, name: str) -> bool:
-    """Whether the folder holds the result of this run."""
+    """Whether the folder holds the result of this run.
+
+    >>> is_done(Path("no such folder"), "main")
+    False
+    """
     return _result(folder, name).exists()
 
 
 def write_result(folder: Path, name: str, run: ImageRun, seconds: float, closure: str, data: str) -> None:
-    """One run's records, configuration and SHA-256 of its images in one file, at once or not at all, never pickled."""
+    """One run's records, configuration and SHA-256 of its images in one file, at once or not at all, never pickled.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_result(Path(folder), "main", ImageRun(ImageConfig(), {"loss": np.ones(2)}, 5), 0.1, "code", "images")
+    ...     is_done(Path(folder), "main")
+    True
+    """
     about = {"config": asdict(run.config), "steps": run.steps, "failed": run.failed, "seconds": seconds}
     about |= {"closure": closure, "data": data}
     packed = _files.packed({"about": np.array(json.dumps(about))} | run.records)
@@ -134,7 +145,15 @@ def write_result(folder: Path, name: str, run: ImageRun, seconds: float, closure
 
 
 def read_result(folder: Path, name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """What `write_result` wrote: the notes, and the records. Raises ValueError where the file is damaged."""
+    """What `write_result` wrote: the notes, and the records. Raises ValueError where the file is damaged.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_result(Path(folder), "main", ImageRun(ImageConfig(), {"loss": np.ones(2)}, 5), 0.1, "code", "images")
+    ...     about, records = read_result(Path(folder), "main")
+    >>> about["steps"], records["loss"].tolist()
+    (5, [1.0, 1.0])
+    """
     try:
         records = _files.unpacked(_files.unsealed(_result(folder, name).read_bytes()))
         return json.loads(str(records.pop("about"))), records
@@ -160,6 +179,13 @@ def sweep(runs: dict[str, ImageConfig], data: ImageData, folder: Path, max_minut
     """Run what has no result in ``folder`` yet, until the minutes are over; returns how many are left.
 
     Raises ValueError where a result there is of another configuration: nothing is overwritten.
+
+    >>> import tempfile
+    >>> grey = np.zeros((2, 4, 4, 1), dtype=np.uint8)
+    >>> images = ImageData(grey, np.array([0, 1]), grey, np.array([1, 1]), ("cat", "dog"), "own")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     sweep({"main": ImageConfig()}, images, Path(folder), max_minutes=0.0)   # no time, so one run is left
+    1
     """
     end = time.monotonic() + 60 * nonnegative("max_minutes", max_minutes) if max_minutes is not None else float("inf")
     folder.mkdir(parents=True, exist_ok=True)
@@ -214,6 +240,11 @@ def at_best_rate(size: str, folder: Path) -> dict[str, ImageConfig]:
 
     The best rate is that of the highest kNN accuracy at the end, among the runs in ``folder`` that reached their end;
     the lowest wins a tie. Raises ValueError where a result is missing or where no rate of a relative reached its end.
+
+    >>> at_best_rate("cpu", Path("no such folder"))
+    Traceback (most recent call last):
+    ...
+    ValueError: folder: has no result of 36 of 36 runs, the first is relative-simsiam-cosine-lr0.03
     """
     runs = {name: c for name, c in experiments(size).items() if name.startswith("relative-")}
     if missing := [name for name in runs if not is_done(folder, name)]:
@@ -259,6 +290,11 @@ def archive(
     in the configuration. ``hold_out`` tells `verify` how many images `held_out` took; 0 is none.
 
     Raises ValueError where a result is missing or the code changed midway.
+
+    >>> archive({"main": ImageConfig()}, Path("no such folder"), "demo", "featnorm image", "CPU")
+    Traceback (most recent call last):
+    ...
+    ValueError: folder: has no result of 1 of 1 runs, the first is main
     """
     if missing := [run for run in runs if not is_done(folder, run)]:
         raise ValueError(f"folder: has no result of {len(missing)} of {len(runs)} runs, the first is {missing[0]}")
@@ -295,6 +331,13 @@ def verify(name: str, data: ImageData, first: int, root: Path | None = None) -> 
     """Train the first runs of an archive of `archive` again and compare, as `featnorm.results.verify`.
 
     The images are not in the archive, only their SHA-256. Raises ValueError for other images and for too many runs.
+
+    >>> grey = np.zeros((2, 4, 4, 1), dtype=np.uint8)
+    >>> images = ImageData(grey, np.array([0, 1]), grey, np.array([1, 1]), ("cat", "dog"), "own")
+    >>> verify("image-decay-cpu", images, 1)   # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    ValueError: image-decay-cpu: was made of other images, of SHA-256 ...
     """
     config = results.load(name, root).manifest["config"]
     if "hold_out" in config:
