@@ -11,7 +11,16 @@ from featnorm.cli import main
 from featnorm.simsiam import image_sweep, probe
 from featnorm.simsiam.data import ImageData, load, save_npz
 from featnorm.simsiam.encoders import convnet, resnet
-from featnorm.simsiam.image import ImageConfig, Model, measure, pixels, read_checkpoint, train, write_checkpoint
+from featnorm.simsiam.image import (
+    ImageConfig,
+    ImageRun,
+    Model,
+    measure,
+    pixels,
+    read_checkpoint,
+    train,
+    write_checkpoint,
+)
 from featnorm.simsiam.image_probe import features, train_and_probe
 from featnorm.simsiam.linear import symmetrised_loss
 from featnorm.simsiam.losses import METHODS, method_loss
@@ -255,6 +264,47 @@ def test_the_linear_probe_of_a_run_that_ended_early_is_missing() -> None:
     assert np.isnan(run.records["linear"][-1]) and run.records["linear"][0] > 0
 
 
+def test_best_rate_is_chosen_by_held_out_images_among_the_runs_that_ended(tmp_path, monkeypatch) -> None:
+    runs = {n: c for n, c in image_sweep.experiments("cpu").items() if n.startswith("relative-")}
+    assert len(runs) == 3 * len(image_sweep.RELATIVES) == 36
+
+    def write(knn, failed="") -> None:
+        for i, (name, config) in enumerate(runs.items()):
+            records = {"knn": np.array([0.9, knn[i % 3]])}
+            image_sweep.write_result(
+                tmp_path, name, ImageRun(config, records, 1, failed if i % 3 == 1 else ""), 1, "c", "d"
+            )
+
+    with pytest.raises(ValueError, match="has no result of 36 of 36 runs, the first is relative-simsiam"):
+        image_sweep.at_best_rate("cpu", tmp_path)
+    for knn, failed, cosine in (((0.1, 0.3, 0.2), "", 0.1), ((0.1, 0.3, 0.2), "nan", 0.3), ((0.2, 0.2, 0.2), "", 0.03)):
+        write(knn, failed)
+        best = image_sweep.at_best_rate("cpu", tmp_path)
+        assert {c.lr for c in best.values() if c.loss == "cosine"} == {cosine}
+        assert {c.lr for c in best.values() if c.loss == "l2"} == {cosine / 10}
+        assert [c.seed for c in best.values()] == [seed for seed in (1, 2, 3) for _ in image_sweep.RELATIVES]
+    for name, config in list(runs.items())[3:6]:
+        image_sweep.write_result(tmp_path, name, ImageRun(config, {"knn": np.zeros(2)}, 1, "nan"), 1, "c", "d")
+    with pytest.raises(ValueError, match="no run of simsiam l2 reached its end"):
+        image_sweep.at_best_rate("cpu", tmp_path)
+
+
+def test_held_out_images_are_no_test_images_and_are_not_trained_on(tmp_path, monkeypatch) -> None:
+    images = small_images()
+    part = image_sweep.held_out(images, 24)
+    assert (part.x_train == images.x_train[:40]).all() and (part.x_test == images.x_train[40:]).all()
+    assert (part.y_train == images.y_train[:40]).all() and (part.y_test == images.y_train[40:]).all()
+    for count in (0, 64):
+        with pytest.raises(ValueError, match=f"count = {count}"):
+            image_sweep.held_out(images, count)
+    monkeypatch.setattr(image_sweep.results, "ROOT", tmp_path / "results")
+    assert image_sweep.sweep({"one": SMALL}, part, tmp_path) == 0
+    image_sweep.archive({"one": SMALL}, tmp_path, "demo", "featnorm image", "CPU", part, hold_out=24)
+    assert image_sweep.verify("demo", images, 1).agrees
+    with pytest.raises(ValueError, match="was made of other images"):
+        image_sweep.verify("demo", replace(images, x_train=images.x_train ^ 1), 1)
+
+
 def read_knn(folder) -> int:
     return len(image_sweep.read_result(folder, "one")[1]["knn"])
 
@@ -287,6 +337,8 @@ def test_bad_input_is_named(tmp_path, capsys) -> None:
         (["--data", "no-such-file.npz"], "no-such-file.npz"),
         (["--size", "cpu", "--only", "x", "--folder", "x"], "--only x: no run begins so"),
         (["--threads", "0"], "--threads = 0"),
+        (["--hold-out", "0"], "--hold-out = 0"),
+        (["--size", "cpu", "--best-of", "none", "--folder", "x"], "has no result of 36 of 36 runs"),
     ],
 )
 def test_bad_arguments_end_with_one_line(argv, words, capsys, monkeypatch, tmp_path) -> None:

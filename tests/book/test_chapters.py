@@ -342,8 +342,13 @@ def check_how_many_survive(found: Scraps, given: dict[str, Any]) -> None:
 
 
 def check_image_relatives(found: Scraps, given: dict[str, Any]) -> None:
-    """All start from one net; ranks and spreads are in their ranges."""
-    assert found.claims["beyond-image-relatives-linear"]["outcome"] == "holds"
+    """All start from one net; ranks and spreads are in their ranges; what is said of the archived table is so."""
+    for id in ("beyond-image-relatives-linear", "beyond-image-relatives-border"):
+        assert found.claims[id]["outcome"] == "holds"
+    assert found.glued["chance"] > float(found.glued["level"])
+    assert found.glued["above"] < 10
+    assert found.glued["phi table"] == pytest.approx(2 / 3)
+    assert found.glued["table spread no-stop l2"] > 1 > found.glued["table spread no-stop cosine"]
     for name in ("untrained", "simsiam cosine", "no-stop l2", "vicreg"):
         assert 1 - 1e-9 <= found.glued[f"rank {name}"] <= 32
         assert 0 <= found.glued[f"spread {name}"] <= 1

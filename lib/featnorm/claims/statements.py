@@ -3561,10 +3561,12 @@ STATEMENTS: tuple[Claim, ...] = (
         title="which relatives collapse onto the direction without noise",
         place="not in the paper",
         statement=_text(r"""
-            Let coordinate $j$ of the anchor have variance $s_j$ and its noise variance $n_j$, one coordinate have no
+            Let coordinate $j$ of the anchor have variance $s_j$ and its noise variance $n_j$, coordinate $1$ have no
             noise, $\rho=0$, and the start be aligned with all $w_j>0$ and $c_j=\varphi_j(0)-w_j(0)^2>0$. To leading
-            order, without stop-gradient or without predictor, with the cosine loss or the L2 loss, only the mode
-            without noise is left in the end: $\varphi_j/\tr F\to0$ for all others. With both, every mode stays, at
+            order, without predictor, with the cosine loss or the L2 loss, only the mode without noise is left in the
+            end: $\varphi_j/\tr F\to0$ for all others. The same holds without stop-gradient where that mode starts
+            strong enough: with the L2 loss if $\varphi_1(0)>(1-w_1(0))^2$; with the cosine loss the border is not
+            known, and the check starts at $w_j\ge0.6$ and $\varphi_j\ge1.2\,w_j^2$. With both, every mode stays, at
             $\varphi_j=\mu^2\eta_j^2+c_j$ with $\eta_j=s_j/(s_j+n_j)$, where $\sum_j\varphi_j=\tr F(0)$ fixes
             $\mu$ for the cosine loss, and $\mu=1$ for the L2 loss if the start is in the basin of that state.
             """),
@@ -3597,5 +3599,29 @@ STATEMENTS: tuple[Claim, ...] = (
             "{cite:t}`garrido2023rankme` rank representations by theirs. The paper leaves the question open."
         ),
         new="The same question over weight decay, with an interval, and a case where rank misleads.",
+    ),
+    Claim(
+        id="beyond-image-relatives-border",
+        kind="beyond",
+        name="Border without stop-gradient",
+        title="when the L2 loss keeps the direction without noise",
+        place="not in the paper",
+        statement=_text(r"""
+            For aligned modes, the L2 loss without stop-gradient and $\rho=0$, the number $\varphi_1-(1-w_1)^2$ of a
+            mode without noise is conserved. So this mode stays if and only if
+
+            $$\varphi_1(0)>(1-w_1(0))^2,$$
+
+            at $w_1=1$ and $\varphi_1=\varphi_1(0)-(1-w_1(0))^2$. Every other mode dies, and below the border this one
+            as well: collapse is complete there.
+            """),
+        restored="exact",
+        chapter="image_relatives",
+        collapse=("complete", "functional"),
+        nearest=(
+            "{cite:t}`tian2021` show that the L2 loss without stop-gradient collapses the linear model, where every "
+            "direction has noise."
+        ),
+        new="A direction without noise may survive, and the border is exact.",
     ),
 )

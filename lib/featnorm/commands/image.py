@@ -21,6 +21,8 @@ EXAMPLES = """examples:
   featnorm image --size gpu --folder OUT --max-minutes 600          CIFAR-10; the same command again goes on
   featnorm image --size cpu --folder OUT --list      what there is to run, and what is done
   featnorm image --size cpu --only decay --folder OUT --archive image-decay-cpu
+  featnorm image --size cpu --only relative --hold-out 2000 --folder RATES --data cifar16.npz
+  featnorm image --size cpu --best-of RATES --folder OUT --data cifar16.npz
 """
 _SHOWN = ("step", "loss", "knn", "rank", "N_Phi", "N_Psi", "N_x", "asymmetry", "commutator")
 
@@ -32,6 +34,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--only", default="", metavar="START", help="only runs whose name begins so: decay, main, relative"
+    )
+    parser.add_argument(
+        "--hold-out", type=int, metavar="N", help="judge by the last N images for training, which are not trained on"
+    )
+    parser.add_argument(
+        "--best-of", type=Path, metavar="RATES", help="the relatives, each at its best rate of the results in RATES"
     )
     parser.add_argument("--folder", type=Path, help="where results and checkpoints go (needed with --size)")
     parser.add_argument(
@@ -55,7 +63,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _images(args: argparse.Namespace) -> data.ImageData:
-    return data.load(args.images or ("digits" if args.size in (None, "digits") else "cifar10"), args.data)
+    images = data.load(args.images or ("digits" if args.size in (None, "digits") else "cifar10"), args.data)
+    return images if args.hold_out is None else image_sweep.held_out(images, positive_int("--hold-out", args.hold_out))
 
 
 def _chosen(items: list[str]) -> dict[str, Any]:
@@ -84,7 +93,8 @@ def _one(args: argparse.Namespace) -> int:
 def _list(args: argparse.Namespace) -> int:
     if args.folder is None:
         raise ValueError("--folder: must be given with --size")
-    runs = {name: config for name, config in image_sweep.experiments(args.size).items() if name.startswith(args.only)}
+    listed = image_sweep.at_best_rate(args.size, args.best_of) if args.best_of else image_sweep.experiments(args.size)
+    runs = {name: config for name, config in listed.items() if name.startswith(args.only)}
     if not runs:
         raise ValueError(f"--only {args.only}: no run begins so")
     if args.list:
@@ -92,10 +102,13 @@ def _list(args: argparse.Namespace) -> int:
             print(f"{name:44s} {'done' if image_sweep.is_done(args.folder, name) else ''}")
         return 0
     if args.archive:
-        command = f"featnorm image --size {args.size} --only '{args.only}' --folder OUT --data DATA"
+        command = f"featnorm image --size {args.size} --only '{args.only}'"
+        command += f" --hold-out {args.hold_out}" if args.hold_out else ""
+        command += " --best-of RATES" if args.best_of else ""
+        command += " --folder OUT --data DATA"
         device = "CUDA" if args.size == "gpu" else "CPU, one thread"
         images = _images(args) if args.data else None
-        image_sweep.archive(runs, args.folder, args.archive, command, device, images)
+        image_sweep.archive(runs, args.folder, args.archive, command, device, images, args.hold_out or 0)
         return 0
     left = image_sweep.sweep(runs, _images(args), args.folder, args.max_minutes)
     print(f"{len(runs) - left} of {len(runs)} runs are done")

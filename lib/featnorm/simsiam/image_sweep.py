@@ -1,4 +1,4 @@
-"""The experiments of Figures 1, 10, 11 and 12 as resumable pieces: ``python -m featnorm image``.
+"""The experiments of Figures 1, 10, 11 and 12, and the relatives, as resumable pieces: ``python -m featnorm image``.
 
 Every finished run is one small file, written at once or not at all; what is there is not run again. A run that was cut
 short goes on from its checkpoint. The order is seed-major, so that any prefix holds every setting about equally often.
@@ -27,6 +27,21 @@ from featnorm.simsiam.image_probe import train_and_probe
 
 SIZES = ("gpu", "cpu", "digits")
 SEEDS = 3
+#: Method and loss of each relative, as in `featnorm.simsiam.losses`; the last two have a loss of their own.
+RELATIVES = (
+    ("simsiam", "cosine"),
+    ("simsiam", "l2"),
+    ("byol", "cosine"),
+    ("byol", "l2"),
+    ("directpred", "cosine"),
+    ("directpred", "l2"),
+    ("no-stop", "cosine"),
+    ("no-stop", "l2"),
+    ("no-predictor", "cosine"),
+    ("no-predictor", "l2"),
+    ("barlow", "cosine"),
+    ("vicreg", "cosine"),
+)
 RHOS = {
     "gpu": (0.0, 2e-5, 1e-4, 5e-4, 1e-3, 3e-3, 2e-2),
     "cpu": (0.0, 1e-5, 1e-4, 1e-3, 2.5e-3, 3e-3, 5e-3, 1.1e-2),
@@ -59,22 +74,31 @@ BASE = {
 
 
 def _main(size: str, base: ImageConfig) -> dict[str, ImageConfig]:
-    """Figures 10 to 12; on a CPU also at the other learning rate that was tried."""
+    """Figures 10 to 12; on a CPU also at the other learning rate that was tried, and with a second seed."""
     if size == "digits":
         return {"main": replace(base, epochs=base.epochs * 2)}
     if size == "gpu":  # Appendix D.2 uses the views of the ImageNet recipe, blur included
         return {"main": replace(base, epochs=100, rho=5e-3, blur=True)}
     small = replace(base, encoder="resnet-cifar", width=16, h=64, batch=128, epochs=20, lr=0.03, rho=0.01)
     small = replace(small, blur=False, record_every=1, knn_every=5, neighbours=200)
-    return {"main": small, "main-lr0.1": replace(small, lr=0.1)}
+    return {"main": small, "main-lr0.1": replace(small, lr=0.1), "main-seed1": replace(small, seed=1)}
+
+
+def _relative(size: str, method: str, loss: str, factor: float, seed: int) -> ImageConfig:
+    base = BASE[size]
+    if size == "cpu":
+        base = replace(base, epochs=5, lr=0.1, record_every=5, knn_every=5)
+    # the L2 loss diverges at rates that the cosine loss bears: its pull grows with the size of the features
+    lr = round(base.lr * factor * (0.1 if loss == "l2" else 1.0), 6)
+    return replace(base, seed=seed, method=method, loss=loss, lr=lr)
 
 
 def experiments(size: str) -> dict[str, ImageConfig]:
     """Every run by name, seed-major: ``decay-...`` (Fig. 1), ``main`` (Fig. 10 to 12), ``relative-...``.
 
     ``decay`` has the `RHOS` of its size for the cosine loss; for the L2 loss as many, of the same decay times at its
-    own learning rate; and, as a control, the `CONTROL_RHOS` for the cosine loss without stop-gradient. Each relative
-    has three learning rates. Raises ValueError for another size.
+    own learning rate; and, as a control, the `CONTROL_RHOS` for the cosine loss without stop-gradient. Each of
+    `RELATIVES` has three learning rates, from which `at_best_rate` chooses. Raises ValueError for another size.
 
     >>> runs = experiments("cpu")
     >>> len([name for name in runs if name.startswith("decay")]), list(runs)[0]
@@ -93,23 +117,10 @@ def experiments(size: str) -> dict[str, ImageConfig]:
         for rho in CONTROL_RHOS[size]:
             out[f"decay-nostop-rho{rho:g}-seed{seed}"] = replace(at, rho=rho, method="no-stop")
     out |= _main(size, base)
-    kinds = [("simsiam", "l2"), ("no-stop", "cosine"), ("no-predictor", "cosine"), ("byol", "cosine")]
-    kinds += [
-        ("no-stop", "l2"),
-        ("no-predictor", "l2"),
-        ("byol", "l2"),
-        ("directpred", "cosine"),
-        ("directpred", "l2"),
-        ("barlow", "cosine"),
-        ("vicreg", "cosine"),
-    ]
-    for seed in range(SEEDS):
-        for method, loss in [("simsiam", "cosine"), *kinds]:
-            for factor in (0.1, 1.0, 3.0):
-                # the L2 loss diverges at rates that the cosine loss bears: its pull grows with the size of the features
-                lr = base.lr * factor * (0.1 if loss == "l2" else 1.0)
-                config = replace(base, seed=seed, method=method, loss=loss, lr=lr)
-                out[f"relative-{method}-{loss}-lr{lr:g}-seed{seed}"] = config
+    for method, loss in RELATIVES:
+        for factor in (0.3, 1.0, 3.0):
+            config = _relative(size, method, loss, factor, seed=0)
+            out[f"relative-{method}-{loss}-lr{config.lr:g}"] = config
     return out
 
 
@@ -228,6 +239,52 @@ def sweep(runs: dict[str, ImageConfig], data: ImageData, folder: Path, max_minut
     return left
 
 
+def held_out(data: ImageData, count: int) -> ImageData:
+    """The images with the last ``count`` for training in place of those for the test, so that a choice sees no test.
+
+    Raises ValueError unless 1 <= count < the number of images for training.
+
+    >>> from featnorm.simsiam.data import load
+    >>> part = held_out(load("digits"), 437)
+    >>> len(part.x_train), len(part.x_test)
+    (1000, 437)
+    """
+    n = len(data.x_train)
+    if positive_int("count", count) >= n:
+        raise ValueError(f"count = {count!r}: must be below {n}, the number of images for training")
+    x, y = data.x_train, data.y_train
+    return replace(data, x_train=x[:-count], y_train=y[:-count], x_test=x[-count:], y_test=y[-count:])
+
+
+def at_best_rate(size: str, folder: Path) -> dict[str, ImageConfig]:
+    """Each relative with other seeds than `experiments`, seed-major, at the best of its rates: ``best-...``.
+
+    The best rate is that of the highest kNN accuracy at the end, among the runs in ``folder`` that reached their end;
+    the lowest wins a tie. Raises ValueError where a result is missing or where no rate of a relative reached its end.
+
+    >>> at_best_rate("cpu", Path("no such folder"))
+    Traceback (most recent call last):
+    ...
+    ValueError: folder: has no result of 36 of 36 runs, the first is relative-simsiam-cosine-lr0.03
+    """
+    runs = {name: c for name, c in experiments(size).items() if name.startswith("relative-")}
+    if missing := [name for name in runs if not is_done(folder, name)]:
+        raise ValueError(f"folder: has no result of {len(missing)} of {len(runs)} runs, the first is {missing[0]}")
+    best: dict[tuple[str, str], tuple[float, ImageConfig]] = {}
+    for name, config in runs.items():
+        about, records = read_result(folder, name)
+        kind, knn = (config.method, config.loss), float(records["knn"][-1])
+        if not about["failed"] and (kind not in best or knn > best[kind][0]):
+            best[kind] = knn, config
+    if lost := [f"{method} {loss}" for method, loss in RELATIVES if (method, loss) not in best]:
+        raise ValueError(f"folder: no run of {', '.join(lost)} reached its end, so there is no best rate")
+    return {
+        f"best-{method}-{loss}-seed{seed}": replace(best[method, loss][1], seed=seed)
+        for seed in range(1, SEEDS + 1)
+        for method, loss in RELATIVES
+    }
+
+
 def _stacked(names: list[str], found: list[dict[str, np.ndarray]], failed: list[str]) -> dict[str, np.ndarray]:
     length = max(len(records["step"]) for records in found)
     arrays: dict[str, np.ndarray] = {"run": np.array(names), "failed": np.array(failed)}
@@ -240,12 +297,20 @@ def _stacked(names: list[str], found: list[dict[str, np.ndarray]], failed: list[
 
 
 def archive(
-    runs: dict[str, ImageConfig], folder: Path, name: str, command: str, device: str, data: ImageData | None = None
+    runs: dict[str, ImageConfig],
+    folder: Path,
+    name: str,
+    command: str,
+    device: str,
+    data: ImageData | None = None,
+    hold_out: int = 0,
 ) -> None:
     """All results of ``runs`` into one archive of `featnorm.results`: records stacked as (runs, records, ...).
 
     A run that ended early is padded with nan. With the images, the kNN accuracy of their pixels is kept as a baseline
-    in the configuration. Raises ValueError where a result is missing or the code changed midway.
+    in the configuration. ``hold_out`` tells `verify` how many images `held_out` took; 0 is none.
+
+    Raises ValueError where a result is missing or the code changed midway.
 
     >>> archive({"main": ImageConfig()}, Path("no such folder"), "demo", "featnorm image", "CPU")
     Traceback (most recent call last):
@@ -262,6 +327,8 @@ def archive(
         raise ValueError(f"folder: its results come from {len(images)} sets of images")
     total = sum(about["seconds"] for about, _ in found)
     config: dict[str, object] = {"data_sha256": images.pop(), "runs": {run: asdict(c) for run, c in runs.items()}}
+    if hold_out:
+        config["hold_out"] = hold_out
     if data is not None:
         if data.sha256 != config["data_sha256"]:
             raise ValueError("data: are other images than those of the results")
@@ -294,6 +361,8 @@ def verify(name: str, data: ImageData, first: int, root: Path | None = None) -> 
     ValueError: image-decay-cpu: was made of other images, of SHA-256 ...
     """
     config = results.load(name, root).manifest["config"]
+    if "hold_out" in config:
+        data = held_out(data, config["hold_out"])
     if data.sha256 != config["data_sha256"]:
         raise ValueError(f"{name}: was made of other images, of SHA-256 {config['data_sha256']}")
     names = list(config["runs"])
