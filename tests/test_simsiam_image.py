@@ -264,6 +264,21 @@ def test_the_linear_probe_of_a_run_that_ended_early_is_missing() -> None:
     assert np.isnan(run.records["linear"][-1]) and run.records["linear"][0] > 0
 
 
+@pytest.mark.parametrize(("size", "images"), [("cpu", 10_000), ("gpu", 50_000)])
+def test_every_decay_that_has_time_to_act_has_both_controls(size, images) -> None:
+    runs = [c for n, c in image_sweep.experiments(size).items() if n.startswith("decay-")]
+    times = {
+        kind: {
+            float(f"{c.decay_time(images):.4g}")
+            for c in runs
+            if (c.method, c.loss) == kind and c.decay_time(images) > 1
+        }
+        for kind in {(c.method, c.loss) for c in runs}
+    }
+    assert len(times) == 3 and max(times["simsiam", "cosine"]) > 10
+    assert times["simsiam", "l2"] == times["no-stop", "cosine"] == times["simsiam", "cosine"]
+
+
 def test_best_rate_is_chosen_by_held_out_images_among_the_runs_that_ended(tmp_path, monkeypatch) -> None:
     runs = {n: c for n, c in image_sweep.experiments("cpu").items() if n.startswith("relative-")}
     assert len(runs) == 3 * len(image_sweep.RELATIVES) == 36
