@@ -28,6 +28,7 @@ def test_ids_are_unique():
         (r"\rho_c(\tau)", "regimes", ["rho-c", "tau"]),
         (r"\rho_c(\tau)", "model", ["rho-c"]),
         (r"\rho\,x", "subweibull", []),
+        (r"\theta=(W,\Phi),\kappa", "how_many_survive", ["Phi", "W"]),  # all weights, and a fitted share
         (r"\norm{x}_F", "model", ["x"]),  # the Frobenius norm is not the Gram matrix
         (r"\hat H", "model", ["H"]),
         (r"\hat h_j", "model", []),  # neither the dimension h nor the driving term

@@ -36,7 +36,7 @@ def _letter(name: str) -> str:
 #: Chapters whose letters mean something else.
 OWN_LETTERS = ("subweibull",)
 _NOISE = ("discrete_steps", "how_many_survive", "linear_experiment")
-_ROOTS = ("cosine_dynamics", "explore", "order", "regimes", "moving_norms", "how_many_survive", "discrete_steps")
+_ROOTS = ("cosine_dynamics", "explore", "order", "regimes", "moving_norms", "discrete_steps")
 SYMBOLS = (
     Symbol("h-d", "h,\\;d", "dimensions of representation and input", "assumption-3", _letter("h")),
     Symbol("x", "x_0,\\;x,\\;x'", "anchor, and two noisy views of it", "assumption-2", _letter("x")),
