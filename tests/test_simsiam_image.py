@@ -216,6 +216,8 @@ def test_sweep_is_balanced_resumable_and_refuses_other_results(tmp_path, capsys)
     assert read_knn(tmp_path) == 3
     with pytest.raises(ValueError, match="another configuration"):
         image_sweep.sweep({"one": replace(SMALL, rho=0.2)}, small_images(), tmp_path)
+    with pytest.raises(ValueError, match="there is a run on other images"):
+        image_sweep.sweep(runs, image_sweep.held_out(small_images(), 24), tmp_path)
 
 
 def test_an_archive_is_verified_with_its_images_only(tmp_path) -> None:
@@ -304,6 +306,20 @@ def test_best_rate_is_chosen_by_held_out_images_among_the_runs_that_ended(tmp_pa
         image_sweep.at_best_rate("cpu", tmp_path)
 
 
+def test_images_that_chose_the_rates_do_not_judge_the_table(tmp_path, capsys) -> None:
+    images = load("digits")
+    (tmp_path / "rates").mkdir()
+    for name, config in image_sweep.experiments("digits").items():
+        if name.startswith("relative-"):
+            image_sweep.write_result(
+                tmp_path / "rates", name, ImageRun(config, {"knn": np.zeros(2)}, 1), 1, "c", images.sha256
+            )
+    argv = ["image", "--size", "digits", "--best-of", str(tmp_path / "rates"), "--folder", str(tmp_path / "out")]
+    assert main([*argv, "--max-minutes", "0"]) == 2
+    assert "judged by these test images; choose rates with --hold-out" in capsys.readouterr().err
+    image_sweep.refuse_same_judges("digits", tmp_path / "rates", image_sweep.held_out(images, 400))
+
+
 def test_held_out_images_are_no_test_images_and_are_not_trained_on(tmp_path, monkeypatch) -> None:
     images = small_images()
     part = image_sweep.held_out(images, 24)
@@ -352,6 +368,14 @@ def test_bad_input_is_named(tmp_path, capsys) -> None:
         (["--data", "no-such-file.npz"], "no-such-file.npz"),
         (["--size", "cpu", "--only", "x", "--folder", "x"], "--only x: no run begins so"),
         (["--threads", "0"], "--threads = 0"),
+        (["--threads", "100000"], "--threads = 100000: must be at most"),
+        (["--set", 'bf16="x"'], "the value must be true or false"),
+        (["--size", "digits", "--folder", "x", "--set", "rho=1"], "--set: is for one run"),
+        (["--best-of", "x"], "--best-of: is for a list of runs"),
+        (["--only", "main"], "--only: is for a list of runs"),
+        (["--max-minutes", "0"], "--max-minutes: is for a list of runs"),
+        (["--list"], "--list: is for a list of runs"),
+        (["--archive", "x"], "--archive: is for a list of runs"),
         (["--hold-out", "0"], "--hold-out = 0"),
         (["--size", "cpu", "--best-of", "none", "--folder", "x"], "has no result of 36 of 36 runs"),
     ],

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.stats import spearmanr
 
-from featnorm.claims.what_is_learned import correlation, exceptions, settings, shuffled, spearman
+from featnorm.claims.what_is_learned import correlation, exceptions, groups, settings, shuffled, spearman
 
 
 def test_spearman_is_scipys_averaged_over_seeds_and_takes_stacks():
@@ -45,3 +45,10 @@ def test_an_exception_is_counted_for_each_seed():
     assert exceptions(x, "nostop", "l2") == 0 and exceptions(x, "l2", "nostop") == 3
     x["rank"][2], x["knn_high"][5] = 5.0, 0.35  # one has more rank, the intervals of another overlap
     assert exceptions(x, "nostop", "l2") == 2
+
+
+def test_live_runs_are_those_of_both_losses_and_of_each():
+    found = groups()
+    np.testing.assert_array_equal(found["alive cosine"] | found["alive l2"], found["alive"])
+    assert found["alive cosine"].any() and not (found["alive cosine"] & found["alive l2"]).any()
+    assert (found["alive cosine"] <= found["cosine"]).all()

@@ -3584,11 +3584,12 @@ STATEMENTS: tuple[Claim, ...] = (
         title="within the cosine loss they go together, across losses they do not",
         place="not in the paper",
         statement=_text(r"""
-            Train a small convolutional net on images over weight decays from zero to where everything collapses. Within
-            the cosine loss the accuracy of probes rises with the effective rank of the final features: the rank
-            correlation over the decays is positive, for nearest neighbours and for a linear classifier. Across losses
-            rank does not say who reads better: at the least decay tried of each, the cosine loss without
-            stop-gradient has less rank than the L2 loss and more accuracy of nearest neighbours, for every seed.
+            Train a small convolutional net on small images for a few epochs, over weight decays from zero to where
+            everything collapses. Within the cosine loss the accuracy of probes rises with the effective rank of the
+            final features: the rank correlation over the decays is positive, for nearest neighbours and for a linear
+            classifier. Across losses rank does not say who reads better: at the least decay tried of each, the cosine
+            loss without stop-gradient has less rank than the L2 loss and more accuracy of nearest neighbours, for every
+            seed.
             """),
         restored="exact",
         chapter="what_is_learned",

@@ -103,14 +103,18 @@ def regimes() -> Array:
 def groups() -> dict[str, Array]:
     """Which runs of `table` are compared with each other.
 
-    All; those planned before the sweep; those of one loss; those of settings in which no run has collapsed.
+    All; those planned before the sweep; those of one loss; those of settings in which no run has collapsed, of all
+    losses and of each.
     """
     x = table()
     alive = ~(collapsed(x) | x["diverged"])
     # whole settings only: a setting lives if all its seeds do
     whole = np.array([alive[(x["kind"] == k) & (x["rho"] == r)].all() for k, r in zip(x["kind"], x["rho"])])
     losses = {loss: x["kind"] == loss for loss in ("cosine", "l2")}
-    return {"all": np.ones(len(whole), dtype=bool), "planned": ~added(x), **losses, "alive": whole}
+    return {"all": np.ones(len(whole), dtype=bool), "planned": ~added(x), **losses} | {
+        "alive": whole,
+        **{f"alive {loss}": whole & own for loss, own in losses.items()},
+    }
 
 
 def pairs(group: str, probe: str) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -55,11 +56,25 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train once, or what is left of a list; 0 when all is done, 3 when runs are left."""
-    torch.set_num_threads(positive_int("--threads", args.threads))
+    if positive_int("--threads", args.threads) > (cores := os.cpu_count() or 1):
+        raise ValueError(f"--threads = {args.threads}: must be at most {cores}, the number of cores")
+    _refuse_ignored(args)
+    torch.set_num_threads(args.threads)
     try:
         return _one(args) if args.size is None else _list(args)
     except MemoryError as error:
         raise ValueError(str(error)) from error
+
+
+def _refuse_ignored(args: argparse.Namespace) -> None:
+    """An option that would have no effect is an error: who gives it expects one."""
+    if args.size is not None and args.set:
+        raise ValueError("--set: is for one run, so it must be given without --size")
+    given = {"only": args.only != "", "list": args.list}
+    given |= {name: getattr(args, name) is not None for name in ("best_of", "max_minutes", "archive")}
+    for name in given:
+        if args.size is None and given[name]:
+            raise ValueError(f"--{name.replace('_', '-')}: is for a list of runs, so --size must be given too")
 
 
 def _images(args: argparse.Namespace) -> data.ImageData:
@@ -68,7 +83,7 @@ def _images(args: argparse.Namespace) -> data.ImageData:
 
 
 def _chosen(items: list[str]) -> dict[str, Any]:
-    known, values = [field.name for field in fields(ImageConfig)], {}
+    known, values = {field.name: field.type for field in fields(ImageConfig)}, {}
     for item in items:
         name, sign, value = item.partition("=")
         if not sign or name not in known:
@@ -77,6 +92,8 @@ def _chosen(items: list[str]) -> dict[str, Any]:
             values[name] = json.loads(value)
         except ValueError as error:
             raise ValueError(f"--set {item}: the value is no JSON ({error})") from error
+        if known[name] == "bool" and not isinstance(values[name], bool):
+            raise ValueError(f"--set {item}: the value must be true or false")
     return values
 
 
@@ -110,6 +127,9 @@ def _list(args: argparse.Namespace) -> int:
         images = _images(args) if args.data else None
         image_sweep.archive(runs, args.folder, args.archive, command, device, images, args.hold_out or 0)
         return 0
-    left = image_sweep.sweep(runs, _images(args), args.folder, args.max_minutes)
+    images = _images(args)
+    if args.best_of:
+        image_sweep.refuse_same_judges(args.size, args.best_of, images)
+    left = image_sweep.sweep(runs, images, args.folder, args.max_minutes)
     print(f"{len(runs) - left} of {len(runs)} runs are done")
     return 3 if left else 0

@@ -199,7 +199,7 @@ def speed(run: ImageRun, seconds: float) -> str:
 def sweep(runs: dict[str, ImageConfig], data: ImageData, folder: Path, max_minutes: float | None = None) -> int:
     """Run what has no result in ``folder`` yet, until the minutes are over; returns how many are left.
 
-    Raises ValueError where a result there is of another configuration: nothing is overwritten.
+    Raises ValueError where a result there is of another configuration or of other images: nothing is overwritten.
 
     >>> import tempfile
     >>> grey = np.zeros((2, 4, 4, 1), dtype=np.uint8)
@@ -211,12 +211,14 @@ def sweep(runs: dict[str, ImageConfig], data: ImageData, folder: Path, max_minut
     end = time.monotonic() + 60 * nonnegative("max_minutes", max_minutes) if max_minutes is not None else float("inf")
     folder.mkdir(parents=True, exist_ok=True)
     closures = {made_by: results.closure_hash(made_by) for made_by in set(map(_made_by, runs))}
-    left = 0
+    left, digest = 0, data.sha256
     for name, config in runs.items():
         if is_done(folder, name):
-            there = read_result(folder, name)[0]["config"]
-            if there != asdict(config):
+            there = read_result(folder, name)[0]
+            if there["config"] != asdict(config):
                 raise ValueError(f"folder: {name}.npz there is a run of another configuration; choose another folder")
+            if there["data"] != digest:
+                raise ValueError(f"folder: {name}.npz there is a run on other images; choose another folder")
             continue
         if time.monotonic() >= end:
             left += 1
@@ -230,7 +232,7 @@ def sweep(runs: dict[str, ImageConfig], data: ImageData, folder: Path, max_minut
             left += 1
             continue
         seconds = time.process_time() - start
-        write_result(folder, name, run, seconds, closures[_made_by(name)], data.sha256)
+        write_result(folder, name, run, seconds, closures[_made_by(name)], digest)
         shutil.rmtree(checkpoint, ignore_errors=True)
         knn = float(run.records["knn"][-1])
         print(f"{name}: kNN {knn:.3f}, rank {run.records['rank'][-1]:.2f}, {seconds:.0f} s {run.failed}", flush=True)
@@ -283,6 +285,19 @@ def at_best_rate(size: str, folder: Path) -> dict[str, ImageConfig]:
         for seed in range(1, SEEDS + 1)
         for method, loss in RELATIVES
     }
+
+
+def refuse_same_judges(size: str, folder: Path, data: ImageData) -> None:
+    """Raise ValueError where a run in ``folder`` that `at_best_rate` chooses from was judged by the images of ``data``.
+
+    >>> from featnorm.simsiam.data import load
+    >>> refuse_same_judges("digits", Path("no such folder"), load("digits"))   # no run, so none was judged by these
+    """
+    digest = data.sha256
+    done = [name for name in experiments(size) if name.startswith("relative-") and is_done(folder, name)]
+    for name in done:
+        if read_result(folder, name)[0]["data"] == digest:
+            raise ValueError(f"folder: {name}.npz there was judged by these test images; choose rates with --hold-out")
 
 
 def _stacked(names: list[str], found: list[dict[str, np.ndarray]], failed: list[str]) -> dict[str, np.ndarray]:
