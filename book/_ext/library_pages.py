@@ -168,21 +168,10 @@ def _link(app: Any, doctree: nodes.document) -> None:
                 name.replace_self(name.children)
 
 
-def without_terms(body: str) -> str:
-    """Sphinx writes the arguments of a long signature as definitions without terms: tell a reader's tools it is layout."""
-    return re.sub(r'<dl>(?=\s*<dd><(?:em|span) class="sig-)', '<dl role="presentation">', body)
-
-
-def _mend(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
-    if context.get("body"):
-        context["body"] = without_terms(context["body"])
-
-
 def setup(app: Any) -> dict[str, bool]:
     """Entry point of the Sphinx extension."""
     app.setup_extension("sphinx.ext.autodoc")
     app.connect("autodoc-process-docstring", _read)
     app.connect("autodoc-process-signature", _sign)
     app.connect("doctree-read", _link)
-    app.connect("html-page-context", _mend)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
