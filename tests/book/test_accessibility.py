@@ -11,8 +11,8 @@ LOOKS = {
     "dark": ("dark", 1280, {"runOnly": ["color-contrast", "link-in-text-block"]}),
     "narrow": ("light", 390, {"runOnly": ["scrollable-region-focusable"]}),
 }
-# A look costs time for every element. The glyphs of a formula are drawings, hidden from a screen reader; of the words of
-# a page's code one of each colour is enough.
+# A look takes time for every element. The glyphs of a formula are drawings, hidden from a screen reader; of the words
+# of a page's code one of each colour is enough.
 THIN = """async () => {
   await window.MathJax?.startup?.promise;
   document.querySelectorAll('mjx-container svg > *').forEach(part => part.remove());
