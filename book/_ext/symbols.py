@@ -37,15 +37,15 @@ class SymbolsDirective(SphinxDirective):
 
 
 def _list(app: Any, docname: str, symbols: list[Symbol]) -> nodes.container:
-    """A folded list: each symbol with its meaning, as a link to its row."""
+    """A folded list: each symbol, and its meaning as a link to its row."""
     page = app.builder.get_relative_uri(docname, PAGE)
     items = nodes.bullet_list()
     for symbol in symbols:
+        # The words are the link: a formula gives it no name that every screen reader can say.
         link = nodes.reference("", "", internal=True, refuri=f"{page}#{_anchor(symbol)}")
-        link += nodes.math("", symbol.tex)
-        words = nodes.paragraph("", "", link)
-        for i, part in enumerate(f" {symbol.meaning}".split("$")):
-            words += nodes.math("", part) if i % 2 else nodes.Text(part)
+        for i, part in enumerate(symbol.meaning.split("$")):
+            link += nodes.math("", part) if i % 2 else nodes.Text(part)
+        words = nodes.paragraph("", "", nodes.math("", symbol.tex), nodes.Text(" "), link)
         items += nodes.list_item("", words)
     box = nodes.container(classes=["featnorm-symbols"])
     box += nodes.raw("", "<details><summary>Symbols on this page</summary>", format="html")
