@@ -269,7 +269,8 @@ def cluster(tmp_path, workers):
     try:
         for _ in range(workers):
             started.append(subprocess.Popen([*dask, "worker", *kind], **quiet, cwd=tmp_path))
-        wait_for(address.exists)
+        # The file is made before it is filled.
+        wait_for(lambda: address.is_file() and address.read_text().rstrip().endswith("}"))
         yield json.loads(address.read_text())["address"], started
     finally:
         for process in started:
