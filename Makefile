@@ -9,7 +9,7 @@ PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13; do \
 VENV    := .venv
 BIN     := $(VENV)/bin
 STAMP   := $(VENV)/.installed
-PARTIAL := _build/partial
+ASIDE   := _build/aside
 CODE    := lib tests book/_ext benchmarks
 
 # One variable a line: make reads `export A=1 B=2` as one variable A.
@@ -36,16 +36,15 @@ $(STAMP): pyproject.toml constraints.txt
 
 install: $(STAMP)  ## make .venv with the pinned versions
 
-# The book is built aside and moved into place as the last step, so that _build/html exists only when a build has
-# succeeded, however an earlier one ended. Building aside also starts without doctrees, which would hide warnings of
-# pages that did not change, and without the executed notebooks of chapters that are gone (jupyter_execute). After a
-# failure the pages stay in _build/partial to look at. The execution cache stays: its key says what it depends on
-# (book/_ext/execution_cache.py). The last two folders removed are what a plain `jupyter-book build .` leaves.
+# The book is built aside and copied into place as the last step, so that _build/html exists only when a build has
+# succeeded, however an earlier one ended. What was built aside stays: after a failure to look at, else for the next
+# build, which keeps the pages that cannot have changed (book/_ext/rebuild.py) and runs no chapter again that it need
+# not (book/_ext/execution_cache.py). The last two folders removed are what a plain `jupyter-book build .` leaves.
 book: $(STAMP)  ## build the book into _build/html (FEATNORM_SCALE=smoke, book or full)
-	rm -rf _build/html $(PARTIAL) _build/.doctrees _build/jupyter_execute
-	$(BIN)/jupyter-book build . --path-output $(PARTIAL) -W -n --keep-going
-	mv $(PARTIAL)/_build/html _build/html
-	rm -rf $(PARTIAL)
+	rm -rf _build/html _build/html.part _build/.doctrees _build/jupyter_execute
+	$(BIN)/jupyter-book build . --path-output $(ASIDE) -W -n --keep-going
+	cp -R $(ASIDE)/_build/html _build/html.part
+	mv _build/html.part _build/html
 	@echo "The book is at _build/html/index.html"
 
 # Printed from the pages of make book, so nothing is executed. Needs Chromium.

@@ -211,14 +211,6 @@ def _fill(app: Any, doctree: nodes.document, docname: str) -> None:
         outcome.replace_self(outcome_shown(REGISTRY[id], results, link(id) if id in labels else None))
 
 
-_COLLECTING = ("/claims", "/intro", "/at_a_glance", "/questions", "/beyond")
-
-
-def _rewrite(app: Any, env: Any) -> list[str]:
-    """The dashboard depends on every chapter: write its pages in every build, also where their text did not change."""
-    return [name for name in env.found_docs if name.endswith(_COLLECTING)]
-
-
 def setup(app: Any) -> dict[str, Any]:
     app.add_node(dashboard_node)
     app.add_node(outcome_node)
@@ -228,6 +220,5 @@ def setup(app: Any) -> dict[str, Any]:
     app.add_directive("claim", ClaimDirective)
     app.add_directive("not-yet-checked", NotYetCheckedDirective)
     app.add_directive("claims-dashboard", DashboardDirective)
-    app.connect("env-updated", _rewrite)
     app.connect("doctree-resolved", _fill)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

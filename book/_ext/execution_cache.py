@@ -84,15 +84,6 @@ def _choose(app: Any, config: Any) -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
-def _outdated(app: Any, env: Any, added: set[str], changed: set[str], removed: set[str]) -> list[str]:
-    # Pages are not written atomically either. An output folder that is still marked gets all of them anew.
-    mark = Path(app.outdir, MARK)
-    interrupted = mark.exists()
-    mark.parent.mkdir(parents=True, exist_ok=True)
-    mark.touch()
-    return list(env.found_docs) if interrupted else []
-
-
 def _open(app: Any, env: Any, docnames: list[str]) -> None:
     Path(app.config.nb_execution_cache_path, MARK).touch()
     if docnames:
@@ -139,8 +130,6 @@ def _close(app: Any, exception: Exception | None) -> None:
         logger.warning("lib/, book/results/ or constraints.txt changed during the build: build again")
         return
     Path(app.config.nb_execution_cache_path, MARK).unlink(missing_ok=True)
-    if exception is None:
-        Path(app.outdir, MARK).unlink(missing_ok=True)
     if exception is None and app.builder.format == "html":
         record = {"key": app.featnorm_key, "scale": scale()}
         Path(app.outdir, ".execution.json").write_text(json.dumps(record) + "\n", encoding="utf-8")
@@ -149,7 +138,6 @@ def _close(app: Any, exception: Exception | None) -> None:
 def setup(app: Any) -> dict[str, bool]:
     """Entry point of the Sphinx extension."""
     app.connect("config-inited", _choose)
-    app.connect("env-get-outdated", _outdated)
     app.connect("env-before-read-docs", _open)
     app.connect("build-finished", _close)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
