@@ -135,6 +135,8 @@ GOOD, BAD = evidence(True), evidence(False)
         ("eq-1", evidence(True, tightness=0.5), {"w": BAD}, {}, "holds"),
         ("assumption-1", evidence(True, numbers={"departure": 0.36}), {"w": BAD}, {}, "departs by 0.36"),
         ("assumption-1", evidence(False, numbers={"departure": 0.36}), {"w": BAD}, {}, "undecided"),
+        ("eq-1", evidence(False, undecided="the rule gave no answer"), {"w": BAD}, {}, "undecided"),
+        ("eq-1", evidence(True, undecided="the rule gave no answer"), {"w": BAD}, {}, "undecided"),
     ],
 )
 def test_outcome_follows_from_the_measurements(id, measured, falsifiers, readings, expected):
@@ -158,6 +160,17 @@ def test_a_check_that_accepts_everything_is_undecided():
     assert run_check(claims.get("eq-1"), check, Scale.SMOKE, 0).outcome == "undecided"
 
 
+def test_undecided_is_no_fault_only_with_a_reason_and_with_every_wrong_variant_rejected():
+    def ok(id: str, measured: Evidence, wrong: Evidence) -> bool:
+        check = Check(lambda variant, scale, seed: variant, measured, {"w": wrong})
+        return run_check(claims.get(id), check, Scale.SMOKE, 0).ok
+
+    why = evidence(False, undecided="the rule gave no answer")
+    assert ok("eq-1", why, BAD) and ok("eq-1", BAD, BAD)  # "fails" is an answer
+    assert not ok("eq-1", why, GOOD)
+    assert not ok("lemma-4", BAD, BAD)  # undecided, since no other reading was tried, but nobody says so
+
+
 def test_threshold_grows_with_the_number_of_comparisons():
     assert t_threshold(1, 64) < t_threshold(100, 64) < t_threshold(100, 8)
 
@@ -175,6 +188,7 @@ OUTCOMES = {
     "assumption-1": "departs",
     "assumption-5": "departs",
     "parabola-before-drift": "fails",
+    "figure-1": "undecided",
 }
 
 
@@ -194,6 +208,7 @@ def test_the_badge_says_what_the_checks_find():
 def test_check_passes_and_rejects_every_wrong_variant(id, seed):
     result = claims.run(id, seed, Scale.SMOKE)
     assert [name for name, e in result.falsifiers.items() if e.passed] == []
+    assert result.ok
     expected = OUTCOMES.get(id, "holds")
     # an assumption reports a number that depends on the seed
     found = "departs" if result.outcome.startswith("departs by") else result.outcome
@@ -226,7 +241,7 @@ def test_same_seed_same_evidence(id):
 def test_unknown_and_unchecked_ids_are_named():
     with pytest.raises(ValueError, match="did you mean 'lemma-4'"):
         claims.run("lema-4", 0)
-    with pytest.raises(ValueError, match=r"figure-1.*not yet checked"):
-        claims.run("figure-1", 0)
+    with pytest.raises(ValueError, match=r"figure-10.*not yet checked"):
+        claims.run("figure-10", 0)
     with pytest.raises(ValueError, match="seed = -1"):
         claims.run("eq-7", -1)

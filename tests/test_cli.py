@@ -32,11 +32,17 @@ def test_json_is_json(capsys):
     assert [r["outcome"] for r in json.loads(capsys.readouterr().out)] == ["holds", "holds"]
 
 
+def test_what_is_undecided_says_why(capsys):
+    assert main(["claims", "figure-1", "--scale", "smoke"]) == 1
+    outcome, why = capsys.readouterr().out.splitlines()
+    assert outcome.startswith("figure-1: undecided (") and why.startswith("  The rule, fixed before the sweep, ")
+
+
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
         (["claims", "lema-1"], "did you mean 'lemma-1'"),
-        (["claims", "eq-6", "figure-1"], "not yet checked"),
+        (["claims", "eq-6", "figure-10"], "not yet checked"),
         (["claims", "eq-7", "--seed", "-1"], "--seed = -1: must be a whole number >= 0"),
     ],
 )

@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 
-from featnorm.claims.heavy_decay import SWAPPED, Figure, contradictions, decisive, verdict
+from featnorm.claims.heavy_decay import SWAPPED, Figure, contradictions, decisive, reason, verdict
 
 LIGHT = {("cosine", 0.0): 1.0, ("l2", 0.0): 0.5, ("cosine", 0.2): 1.0, ("l2", 0.2): 0.5, ("nostop", 0.2): 0.02}
 CONTROLS = {(kind, time): 0.01 for kind in ("l2", "nostop") for time in (3.0, 9.0)}
 LIVES, DIES = {("cosine", 3.0): 0.8, ("cosine", 9.0): 0.0}, {("cosine", 3.0): 0.0, ("cosine", 9.0): 0.0}
+
+NONE = "there is no such decay time"
 
 
 def made_up(spreads: dict[tuple[str, float], float], seeds: int = 3) -> dict[str, np.ndarray]:
@@ -19,19 +21,20 @@ def made_up(spreads: dict[tuple[str, float], float], seeds: int = 3) -> dict[str
 
 
 @pytest.mark.parametrize(
-    ("spreads", "wanted"),
+    ("spreads", "wanted", "seen"),
     [
-        (LIGHT | CONTROLS | LIVES, "holds"),
-        (LIGHT | CONTROLS | DIES, "departs"),
-        (LIGHT | CONTROLS | LIVES | {("l2", 3.0): 0.3}, "departs"),  # 9 alone is decisive then
-        (LIGHT | CONTROLS | LIVES | {("l2", 3.0): 0.3, ("nostop", 9.0): 0.5}, "undecided"),
-        (LIGHT | CONTROLS | LIVES | {("l2", 0.0): 0.0}, "undecided"),  # L2 dies without decay too
-        (LIGHT | LIVES, "undecided"),
+        (LIGHT | CONTROLS | LIVES, "holds", ""),
+        (LIGHT | CONTROLS | DIES, "departs", ""),
+        (LIGHT | CONTROLS | LIVES | {("l2", 3.0): 0.3}, "departs", ""),  # 9 alone is decisive then
+        (LIGHT | CONTROLS | LIVES | {("l2", 3.0): 0.3, ("nostop", 9.0): 0.5}, "undecided", NONE),
+        (LIGHT | CONTROLS | LIVES | {("l2", 0.0): 0.0}, "undecided", "a loss collapses without decay too"),
+        (LIGHT | LIVES, "undecided", NONE),
     ],
 )
-def test_the_rule_has_three_outcomes(spreads, wanted):
+def test_the_rule_has_three_outcomes(spreads, wanted, seen):
     x = made_up(spreads)
     assert verdict(x) == wanted
+    assert bool(reason(x)) == bool(seen) and seen in reason(x)
     assert (contradictions(x, Figure()) == 0) == (wanted == "holds")
 
 
@@ -54,5 +57,6 @@ def test_one_seed_that_differs_or_diverges_leaves_nothing_decided(kind):
     one = np.flatnonzero((x["kind"] == kind) & (x["decay_time"] == 3.0))[1]
     x["diverged"][one] = True
     assert verdict(x) == "undecided" and contradictions(x, Figure()) == 1
+    assert ("the cosine loss survives in 2 of 3 seeds at 3." in reason(x)) == (kind == "cosine")
     x["diverged"][one], x["spread"][one] = False, 0.0 if kind == "cosine" else 0.5
     assert verdict(x) == "undecided" and contradictions(x, Figure()) == 1

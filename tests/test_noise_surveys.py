@@ -7,7 +7,9 @@ import pytest
 
 pytest.importorskip("torch")
 
+from featnorm.claims.discrete_steps import MapClaim, check_noise_map, with_modes
 from featnorm.matrix_flow import population_flow
+from featnorm.scale import Scale
 from featnorm.setting import Setting, norms
 from featnorm.simsiam import noise_surveys
 from featnorm.simsiam.noise import gradient_noise, noise_equilibrium
@@ -95,3 +97,11 @@ def test_ends_of_sgd_are_shares():
 def test_bad_input_is_named(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+def test_another_number_of_modes_in_the_prediction_is_seen_by_the_check_where_it_is_far_off():
+    def statistic(count) -> float:
+        return check_noise_map(MapClaim(with_modes(count)), Scale.SMOKE, 0).statistic
+
+    assert statistic(lambda k: k) == check_noise_map(MapClaim(), Scale.SMOKE, 0).statistic <= 1
+    assert statistic(lambda k: k / 2) > 1

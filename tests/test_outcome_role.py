@@ -21,7 +21,7 @@ def extension():
     return module
 
 
-@pytest.mark.parametrize("word", ["holds", "holds loosely", "fails"])
+@pytest.mark.parametrize("word", ["holds", "holds loosely", "fails", "undecided"])
 def test_outcome_is_the_one_of_the_build_and_links(extension, word):
     shown = extension.outcome_shown(REGISTRY["lemma-4"], {"lemma-4": {"outcome": word}}, "lemma_4.html#lemma-4")
     assert shown.astext() == word

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from featnorm import claims, provenance
+from featnorm.claims import Evidence
 from featnorm.publish import badge, claim_box, claim_graph, dashboard, figure
 from featnorm.scale import Scale
 
@@ -85,6 +86,19 @@ def test_a_check_that_decides_nothing_stops_the_build(monkeypatch):
         claim_box.check("eq-7", seed=0)
 
 
+def test_undecided_needs_a_reason_which_the_box_shows(monkeypatch):
+    def undecided(why: str) -> claims.Check:
+        measured = Evidence(2.0, 1.0, "test", "archived", 1, None, undecided=why)
+        return claims.Check(lambda variant, scale, seed: measured, 0, {"another": 1})
+
+    monkeypatch.setitem(claims.CHECKS, "figure-1", undecided("seeds < all"))
+    html = claim_box.check("figure-1", seed=0, expected="undecided")._repr_mimebundle_()[0]["text/html"]
+    assert "Why it is undecided: seeds &lt; all</p>" in html and "featnorm-undecided" in html
+    monkeypatch.setitem(claims.CHECKS, "figure-1", undecided(""))
+    with pytest.raises(AssertionError, match="figure-1: the check decides nothing"):
+        claim_box.check("figure-1", seed=0, expected="undecided")
+
+
 def test_a_text_that_relies_on_another_outcome_stops_the_build():
     with pytest.raises(AssertionError, match="the text says 'holds vacuously', the check found 'holds'"):
         claim_box.check("eq-7", seed=0, expected="holds vacuously")
@@ -155,7 +169,7 @@ def test_nearest_wrong_variant():
 
 
 def test_only_values_that_occur_can_be_chosen(results):
-    entries = [claims.get("eq-6"), claims.get("figure-1")]
+    entries = [claims.get("eq-6"), claims.get("figure-10")]
     form = dashboard.filters_html(entries, results, BOOK)
     pages = {c.chapter or dashboard.UNCHECKED_PAGE for c in entries}
     chapters = [name for part in BOOK for name in part.chapters if name in pages]
@@ -275,6 +289,7 @@ def test_badge_fits_its_text_and_can_be_read():
     assert len(rects) == 1 + len(found)
     assert all(x + width == following for (x, width), (following, _) in pairwise(rects))
     assert sum(rects[-1]) == float(svg.get("width"))
+    assert len(set(badge.GROUND.values())) == len(badge.GROUND)
     assert all(contrast("#ffffff", ground) >= 4.5 for ground in (*badge.GROUND.values(), badge._LABEL))
     assert svg.get("aria-label").startswith("28 claims: 1 holds, 2 hold loosely, 3 hold vacuously, 4 depart, 5 fail, ")
 

@@ -200,6 +200,8 @@ def _main(argv: Sequence[str] | None) -> int:
                     f"{result.evidence.threshold:.3g}; {rejected} of {len(result.falsifiers)} wrong variants rejected)",
                     flush=True,
                 )
+                if result.evidence.undecided:
+                    print(f"  {result.evidence.undecided}", flush=True)
     except (ValueError, FileNotFoundError) as error:
         print(f"featnorm: {error}", file=sys.stderr)
         return 2

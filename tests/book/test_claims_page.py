@@ -18,7 +18,9 @@ from featnorm.publish import badge, claim_box, claim_graph, dashboard
 from featnorm.scale import Scale
 
 ENTRIES = list(claims.REGISTRY.values())
-CHECKED = ("eq-6", "eq-7", "assumption-2", "lemma-12")
+CHECKED = {
+    "eq-6": "holds", "eq-7": "holds", "assumption-2": "departs", "lemma-12": "holds loosely", "figure-1": "undecided",
+}  # fmt: skip
 CHAPTERS = sorted({c.chapter or dashboard.UNCHECKED_PAGE for c in ENTRIES})
 BOOK = [dashboard.Part("all", {name: name for name in CHAPTERS})]
 SCRIPT = (Path(dashboard.__file__).with_name("dashboard.js")).read_text(encoding="utf-8")
@@ -65,16 +67,10 @@ def open_page(browser, page_text, tmp_path):
 
 def ids(**wanted: str) -> list[str]:
     """The claims that a choice should leave, by the registry."""
-    outcome = {
-        c.id: ("departs" if c.id == "assumption-2" else "holds loosely" if c.id == "lemma-12" else "holds")
-        if c.id in CHECKED
-        else claims.NOT_CHECKED
-        for c in ENTRIES
-    }
     return [
         c.id
         for c in ENTRIES
-        if wanted.get("outcome") in (None, outcome[c.id])
+        if wanted.get("outcome") in (None, CHECKED.get(c.id, claims.NOT_CHECKED))
         and wanted.get("chapter") in (None, c.chapter or dashboard.UNCHECKED_PAGE)
         and wanted.get("formula") in (None, c.restored)
     ]
@@ -83,6 +79,7 @@ def ids(**wanted: str) -> list[str]:
 CHOICES = [
     {"outcome": "departs"},
     {"outcome": "holds"},
+    {"outcome": "undecided"},
     {"chapter": "regimes"},
     {"formula": "guess"},
     {"chapter": "gronwall", "formula": "constants"},

@@ -646,6 +646,16 @@ def by_noise(noise: Callable[[float, int, float], tuple[float, float]]) -> LoadL
     return lambda k, d, s, B, p: load_law(k, d, s, B, p) * math.sqrt(noise(k, d, s)[1] / _noise(k, d, s)[1])
 
 
+def with_modes(count: Callable[[float], float]) -> LoadLaw:
+    """`load_law` of another number of modes than the measured effective rank k: of ``count(k)``.
+
+    >>> half = with_modes(lambda k: k / 2)
+    >>> half(8.0, 64, 1.0, 64, 1e-4) == load_law(4.0, 64, 1.0, 64, 1e-4)
+    True
+    """
+    return lambda k, d, s, B, p: load_law(count(k), d, s, B, p)
+
+
 @dataclass(frozen=True)
 class MapClaim:
     """R by a law, and no positive equilibrium where the predicted R is above ``border``."""

@@ -73,6 +73,8 @@ class Evidence:
     ``source`` says where the threshold comes from (a standard error, a floating-point bound, a scaling fit).
     ``tightness`` is the ratio of the truth to a bound at the worst point, for bounds only.
     ``vacuous`` is set by checks that also test an empty variant of the statement and find that it passes too.
+    ``undecided`` is set by checks whose rule, fixed before the runs, can end without an answer: what it asked, what was
+    seen, and what would decide it, for the reader.
     ``numbers`` are named figures for the text.
 
     >>> Evidence(1e-16, 2e-16, "rounding", "numerical", samples=1, seed=None).passed
@@ -89,6 +91,7 @@ class Evidence:
     seed: int | None
     tightness: float | None = None
     vacuous: bool = False
+    undecided: str = ""
     numbers: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -146,8 +149,9 @@ class Result:
 
     @property
     def ok(self) -> bool:
-        """False where the check cannot tell the statement from a wrong one."""
-        return self.outcome != "undecided"
+        """False where the check is at fault: it accepts a wrong variant, or leaves undecided without a reason."""
+        accepts = any(e.passed for e in self.falsifiers.values())
+        return not accepts and (self.outcome != "undecided" or bool(self.evidence.undecided))
 
     def as_dict(self) -> dict[str, Any]:
         """The result as plain JSON data, with ``passed`` written out for each measurement.
@@ -178,12 +182,13 @@ def outcome(
 ) -> str:
     """The outcome that follows from the measurements; never typed by hand.
 
-    ``undecided`` if a wrong variant passes. ``fails`` needs every plausible reading of the formula to fail, so a
+    ``undecided`` if the measurement says why it decides nothing, or if a wrong variant passes; the latter is a fault of
+    the check, and `Result.ok` tells the two apart. ``fails`` needs every plausible reading of the formula to fail, so a
     formula that was not restored exactly can fail only if other readings were tried. A bound that is never nearer to
     the truth than a factor of ten ``holds loosely``. An assumption reports how far the truth departs from it
     (``numbers["departure"]``), and is ``undecided`` if the measurement itself does not pass.
     """
-    if any(e.passed for e in falsifiers.values()):
+    if evidence.undecided or any(e.passed for e in falsifiers.values()):
         return "undecided"
     if claim.kind == "assumption":
         return f"departs by {evidence.numbers['departure']:.2g}" if evidence.passed else "undecided"

@@ -28,7 +28,7 @@ GROUND = {
     "holds vacuously": "#666666",
     "departs": "#a3540e",
     "fails": "#b83a36",
-    "undecided": "#b83a36",
+    "undecided": "#6d4fa8",
     claims.NOT_CHECKED: "#5f6670",
 }
 _LABEL, _CHAR, _PAD, _HEIGHT = "#343a42", 6.6, 6, 20

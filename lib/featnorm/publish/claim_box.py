@@ -95,8 +95,10 @@ def result_html(result: dict[str, Any], open_: bool = False) -> str:
     ]
     readings = [f"<li>{escape(name)}: {escape(evidence_line(e))}</li>" for name, e in result["readings"].items()]
     other = f"<p>Other readings of the lost formula:</p><ul>{''.join(readings)}</ul>" if readings else ""
+    why = result["evidence"]["undecided"]
     return (
         f"<p>{escape(evidence_line(result['evidence']))}.</p>"
+        f"{f'<p>Why it is undecided: {escape(why)}</p>' if why else ''}"
         f"<details{' open' if open_ else ''}><summary>{len(rows)} wrong variant{'s' * (len(rows) != 1)}, "
         f"{sum(not e['passed'] for e in result['falsifiers'].values())} rejected</summary><ul>{''.join(rows)}</ul>"
         f"</details>{other}"
