@@ -42,7 +42,7 @@ NAMING = ("for", "headers", "aria-labelledby", "aria-describedby", "aria-control
 # the chapters' lists of symbols, which lead to the page of symbols.
 SCREEN_ONLY = "a.headerlink, .fe-controls, script, noscript, button, details.above-input, .featnorm-symbols"
 # What stands under a figure that the reader of the HTML can move.
-STILL = '<p class="featnorm-provenance">Printed as it stands at first. On its page of the HTML book it can be moved.</p>'
+STILL = '<p class="featnorm-provenance">Printed as it stands at first. In the HTML book it can be moved.</p>'
 # A4 without the margins at 96 dots per inch, so that what is measured before printing is what is printed.
 SHEET = {"width": 642, "height": 980}
 # Waits for MathJax and for its fonts, then shrinks what is wider than its place: paper does not scroll.

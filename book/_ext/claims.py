@@ -181,8 +181,11 @@ def collect(folder: Path, docnames: list[str]) -> dict[str, dict[str, Any]]:
 
 def parts(env: Any) -> list[dashboard.Part]:
     """The parts of the table of contents, each with the titles of its pages."""
+    # Without `book/` only: a chapter and a page about the library may have the same name.
     return [
-        dashboard.Part(tree.caption or "", {name.removeprefix("book/"): env.titles[name].astext() for name in tree.items})
+        dashboard.Part(
+            tree.caption or "", {name.removeprefix("book/"): env.titles[name].astext() for name in tree.items}
+        )
         for tree in env.external_site_map.root.subtrees
     ]
 
