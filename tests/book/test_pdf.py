@@ -112,6 +112,12 @@ def test_every_page_holds_text_and_none_a_fault(texts):
     assert {i: FAULTS.findall(text) for i, text in enumerate(texts, start=1) if FAULTS.search(text)} == {}
 
 
+def test_without_its_drawings_a_page_has_the_same_text(texts):
+    whole = pypdf.PdfReader(PDF)  # the pages of the other one have lost their drawings
+    for number in range(10, len(texts), 100):
+        assert whole.pages[number].extract_text() == texts[number]
+
+
 @pytest.mark.parametrize("text", ["Lemma ??", "$$x$$", r"\frac{1}{2}", r"$\mathrm Ext$", "Show code cell source"])
 def test_a_fault_is_recognised(text):
     assert FAULTS.search(text)
