@@ -15,6 +15,7 @@ PAGE = """<html><head><link rel="stylesheet" href="../_static/a.css"><script src
 HOME = """<a href="other.html#x">1</a><a href="#x">2</a><a href="other.html">3</a>
 <a href="../_sources/book/intro.md">4</a><a href="https://example.org/">5</a>
 <svg><path id="p"></path><use xlink:href="#p" clip-path="url(#p)"></use></svg>
+<div class="featnorm-explore"><svg></svg><div class="fe-controls" hidden><button>L2</button></div></div>
 <details><summary>s</summary>proof</details><div class="cell"><details class="hide above-input">code</details></div>"""
 
 
@@ -56,6 +57,12 @@ def test_proofs_are_open_and_folded_code_is_left_out(book_pdf, html):
     page = joined(book_pdf, html)
     assert [d.get("open") for d in page.select("details")] == [""]
     assert "code" not in page.get_text() and not page.select("div.cell, a.headerlink")
+
+
+def test_a_figure_that_moves_stands_still_and_says_so(book_pdf, html):
+    figure = joined(book_pdf, html).select_one(".featnorm-explore")
+    assert [child.name for child in figure.find_all(True)] == ["svg", "p"]
+    assert figure.get_text() == "Printed as it stands at first. In the HTML book it can be moved."
 
 
 def test_the_head_keeps_styles_and_mathjax(book_pdf, html):

@@ -145,6 +145,20 @@ def test_fields_of_a_class_become_a_list(extension):
     assert extension.readable(["size: one"], "featnorm.collapse.measure")[0] == "size: one"
 
 
+def test_a_long_value_of_a_constant_is_left_out(extension):
+    from docutils.utils import new_document
+    from sphinx import addnodes
+
+    signature = addnodes.desc_signature()
+    signature += addnodes.desc_name("", "NAME")
+    for length in (10, extension.LONG):
+        signature += addnodes.desc_annotation("", f" = {'x' * length}")
+    document = new_document("page")
+    document += signature
+    extension._shorten(None, document)
+    assert signature.astext() == f"NAME = {'x' * 10}"
+
+
 def test_a_name_is_looked_up_where_the_docstring_stands(extension):
     assert extension.reference("gradients", "featnorm.simsiam.linear.train").endswith(
         "<featnorm.simsiam.linear.gradients>`"

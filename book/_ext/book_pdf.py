@@ -41,6 +41,8 @@ NAMING = ("for", "headers", "aria-labelledby", "aria-describedby", "aria-control
 # What only a screen can use: links to the heading itself, controls of figures, scripts, code that the HTML folds, and
 # the chapters' lists of symbols, which lead to the page of symbols.
 SCREEN_ONLY = "a.headerlink, .fe-controls, script, noscript, button, details.above-input, .featnorm-symbols"
+# What stands under a figure that the reader of the HTML can move.
+STILL = '<p class="featnorm-provenance">Printed as it stands at first. In the HTML book it can be moved.</p>'
 # A4 without the margins at 96 dots per inch, so that what is measured before printing is what is printed.
 SHEET = {"width": 642, "height": 980}
 # Waits for MathJax and for its fonts, then shrinks what is wider than its place: paper does not scroll.
@@ -50,7 +52,9 @@ TYPESET = """async () => {
   for (const box of document.querySelectorAll('mjx-container[display=true], pre, table')) {
     const table = box.tagName === 'TABLE';
     const wide = table ? box.offsetWidth / box.parentElement.clientWidth : box.scrollWidth / box.clientWidth;
-    if (wide > 1) box.style[table ? 'zoom' : 'fontSize'] = `${98 / wide}%`;
+    if (wide <= 1) continue;
+    if (table) box.style.zoom = 0.98 / wide;
+    else box.style.fontSize = `${0.98 / wide * parseFloat(getComputedStyle(box).fontSize)}px`;
   }
 }"""
 MARGIN = {"top": "18mm", "bottom": "20mm", "left": "20mm", "right": "20mm"}
@@ -120,6 +124,8 @@ def address(href: str, page: str, pages: set[str]) -> str | None:
 
 def printed(article: Tag, page: str, pages: set[str], html: Path) -> Tag:
     """A chapter made ready for paper: ids of its own, links that stay inside, nothing folded, nothing to click."""
+    for figure in article.select(".featnorm-explore"):
+        figure.append(BeautifulSoup(STILL, "html.parser"))
     for element in article.select(SCREEN_ONLY):
         element.decompose()
     for cell in article.select("div.cell"):
@@ -171,7 +177,7 @@ def contents(chapters: list[Chapter], numbers: list[int]) -> str:
     lines = []
     for i, chapter in enumerate(chapters):
         if chapter.part:
-            lines.append(f'<p class="featnorm-part">{escape(chapter.part)}</p>')
+            lines.append(f'<p class="featnorm-caption">{escape(chapter.part)}</p>')
         number = f"<span>{numbers[i]}</span>" if numbers else ""
         lines.append(f'<p><a href="#{mark(chapter.page)}">{escape(chapter.title)}</a>{number}</p>')
     return f'<section class="featnorm-contents" id="contents"><h1>Contents</h1>{"".join(lines)}</section>'

@@ -134,7 +134,8 @@ class SwatchRole(SphinxRole):
             message = self.inliner.reporter.error(f"swatch: no colour is named {self.text!r}", line=self.lineno)
             return [self.inliner.problematic(self.rawtext, self.rawtext, message)], [message]
         colour = COLOURS[self.text]
-        html = f'<span style="color:{colour}" aria-hidden="true">&#9632;</span> {colour}'
+        square = f'<span style="color:{colour}" aria-hidden="true">&#9632;</span>'
+        html = f'<span class="featnorm-whole">{square} {colour}</span>'
         return [nodes.raw("", html, format="html")], []
 
 
@@ -180,8 +181,11 @@ def collect(folder: Path, docnames: list[str]) -> dict[str, dict[str, Any]]:
 
 def parts(env: Any) -> list[dashboard.Part]:
     """The parts of the table of contents, each with the titles of its pages."""
+    # Without `book/` only: a chapter and a page about the library may have the same name.
     return [
-        dashboard.Part(tree.caption or "", {Path(name).name: env.titles[name].astext() for name in tree.items})
+        dashboard.Part(
+            tree.caption or "", {name.removeprefix("book/"): env.titles[name].astext() for name in tree.items}
+        )
         for tree in env.external_site_map.root.subtrees
     ]
 

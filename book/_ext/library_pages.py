@@ -31,6 +31,8 @@ _ITEM = re.compile(r"[-*] ")
 _FIELD = re.compile(r"(\w[\w, ]*): (.*)")
 # More claims than this are folded.
 MANY = 12
+# The value of a constant is left out if it is longer, in characters.
+LONG = 500
 
 
 def reference(name: str, place: str) -> str:
@@ -156,6 +158,12 @@ def _sign(
     return arguments, returns if what != "class" else ""
 
 
+def _shorten(app: Any, doctree: nodes.document) -> None:
+    for note in list(doctree.findall(addnodes.desc_annotation)):
+        if len(note.astext()) > LONG:
+            note.parent.remove(note)
+
+
 def _link(app: Any, doctree: nodes.document) -> None:
     """Link the names in annotations to what they mean in their module; Sphinx would take any public name alike."""
     for signature in doctree.findall(addnodes.desc_signature):
@@ -174,4 +182,5 @@ def setup(app: Any) -> dict[str, bool]:
     app.connect("autodoc-process-docstring", _read)
     app.connect("autodoc-process-signature", _sign)
     app.connect("doctree-read", _link)
+    app.connect("doctree-read", _shorten)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -30,6 +30,7 @@ class SymbolsDirective(SphinxDirective):
             chapters = ", ".join(f"{{doc}}`{name}`" for name in s.chapters)
             rows.append(f"| ${s.tex}$ | {s.meaning} | {colours} | {{ref}}`{s.claim}` | {chapters} |")
         table = self.parse_text_to_nodes("\n".join(rows))
+        table[0]["classes"].append("featnorm-symbol-table")
         for row, symbol in zip(table[0].findall(nodes.row), (None, *SYMBOLS)):
             if symbol is not None:
                 row["ids"].append(_anchor(symbol))

@@ -227,6 +227,12 @@ def test_the_built_page_is_light(html: Path):
     assert (html / "book" / "claims.html").stat().st_size < 1_000_000
 
 
+def test_every_claim_is_drawn_as_its_own_in_one_graph(html: Path):
+    text = (html / "book" / "claims.html").read_text(encoding="utf-8")
+    own = re.findall(r'data-claim="([\w-]+)" data-name="[^"]*" class="featnorm-node (?![^"]*featnorm-context)', text)
+    assert sorted(own) == sorted(claims.REGISTRY)
+
+
 def test_the_badge_agrees_with_the_built_page(built):
     assert list(built) == list(claims.REGISTRY)
     found = Counter(re.search('data-outcome="([^"]+)"', body).group(1) for body in built.values())
