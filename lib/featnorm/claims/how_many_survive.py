@@ -479,10 +479,10 @@ def check_few_survive(variant: Simulation, scale: Scale, seed: int) -> Evidence:
     """Are at most an eighth of the eigenvalues of W above a tenth of the largest in all archived runs of a setting?
 
     And is the effective rank of F at most h / 8 in a short run made now, at constant rate with h = 32, d = 64, batches
-    of 8? The statistic is the larger of both counts over an eighth of all.
+    of 8? The statistic is the larger of both counts over an eighth of all; where ``sigma2`` is None, that of the flow.
     """
     if variant.sigma2 is None:
-        archived, live = max(flow_end(64, 512, 1, seed + i).modes for i in range(3)) / 8, np.inf
+        archived, live = max(flow_end(64, 512, 1, seed + i).modes for i in range(3)) / 8, 0.0
     else:
         archived = alive(final_spectra(variant.sigma2, variant.batch, variant.decay)).max() / 8
         rank = rank_over_time(32, 64, variant.sigma2, 8, variant.decay, seeds=1, seed=seed, span=4.0)[1][0]
