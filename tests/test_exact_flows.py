@@ -88,8 +88,9 @@ def test_a_flow_that_ends_in_rank_one_says_that_it_stopped(monkeypatch):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_population_flow_obeys_the_exact_laws(seed):
-    """Of the equation as it stands: integrated by the clock the norm law would be built in."""
+    """Of the equation as it stands: integrated by the clock the norm law would be built in. W need not be symmetric."""
     setting, W, Phi = start(seed)
+    W = W + seed * np.triu(np.full_like(W, 0.2), 1)
     t = np.linspace(0.0, 2.0, 5)
     run = population_flow(W, Phi, setting, t, rtol=RTOL, direct=True)
     for part in (run.W, run.Phi):
@@ -154,7 +155,12 @@ def test_where_W_stays_symmetric_by_itself_taking_its_symmetric_part_changes_not
 
 @pytest.mark.parametrize(
     "change, words",
-    [({"loss": "huber"}, "loss = 'huber'"), ({"times": [1.0, 0.0]}, "times: "), ({"W0": np.zeros((4, 3))}, "W")],
+    [
+        ({"loss": "huber"}, "loss = 'huber'"),
+        ({"times": [1.0, 0.0]}, "times: "),
+        ({"W0": np.zeros((4, 3))}, "W"),
+        ({"W0": np.triu(np.ones((4, 4))), "symmetrised": True}, "W0: must be symmetric"),
+    ],
 )
 def test_population_flow_refuses(change, words):
     setting, W, Phi = start(0)

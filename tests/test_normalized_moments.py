@@ -151,8 +151,8 @@ def test_a_single_moving_mode_gives_infinite_rates_to_those_at_zero():
     assert m.k[1] == np.inf and m.k[2] == 0.0
     assert m.H == pytest.approx(np.zeros(3), abs=1e-10)
     assert 0 < m.cosine < 1 and m.error <= 1e-10
-    near = [diagonal_moments([2.0, small], [1.0, 1.0], 1.0).k[1] for small in (1e-3, 1e-6, 1e-9)]
-    assert np.diff(near) == pytest.approx(np.diff(near)[0] * np.ones(2), rel=1e-2)  # a logarithm
+    near = [diagonal_moments([2.0, 10.0**-n], [1.0, 1.0], 1.0).k[1] for n in range(3, 40, 6)]
+    assert np.diff(near) == pytest.approx(np.diff(near)[0] * np.ones(6), rel=1e-2)  # a logarithm
 
 
 # --- Laws ------------------------------------------------------------------------------------------------------------
@@ -252,6 +252,27 @@ def test_the_error_tells_when_the_steps_are_too_long(kind, monkeypatch):
         true = distance(m, exact, w, phi, 1.0)
         assert 3e-8 < true <= 4 * m.error
         assert m.error <= 300 * true
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_another_attempt_mends_steps_that_are_too_long(kind, monkeypatch):
+    """With steps for seven tenths of the digits the first attempt misses; the next ones ask for more until the error is small."""
+    step, plan, attempts = normalized_moments._Spectra.step, normalized_moments._plan, []
+
+    def longer(self, spectrum, end, depth):
+        return step(self, spectrum, end, 0.7 * depth)
+
+    def counted(*arguments):
+        attempts.append(arguments[-1])
+        return plan(*arguments)
+
+    w, phi = spectra(kind, 20, rng(18))
+    exact = diagonal_moments(w, phi, 1.0, 1e-13)
+    monkeypatch.setattr(normalized_moments._Spectra, "step", longer)
+    monkeypatch.setattr(normalized_moments, "_plan", counted)
+    m = diagonal_moments(w, phi, 1.0, 1e-6, strict=True)
+    assert len(attempts) > 1 and (np.diff(attempts) < 0).all()
+    assert m.error <= 1e-6 and distance(m, exact, w, phi, 1.0) <= 4 * m.error
 
 
 @pytest.mark.parametrize("sigma2", [1e-12, 1e-7, 1e7, 1e30])

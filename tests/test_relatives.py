@@ -102,6 +102,14 @@ def test_directpred_is_simsiam_in_another_time(power):
     assert run.w[-1, 0] == pytest.approx(simsiam.w[-1, 0], rel=1e-7)
 
 
+@pytest.mark.parametrize("method", ["directpred", "isoloss"])
+def test_a_predictor_that_is_set_is_not_trained(method):
+    kind, p = Relative(method, "l2"), np.array([0.9, 0.7, 0.5, 0.3])
+    dw, dp, dr = mode_velocity(kind, kind.predictor.of(p**2, FOUR.a), p, p, FOUR.with_(rho=0.1))
+    assert not dw.any() and dp.all()
+    np.testing.assert_array_equal(dr, dp)  # the target is the online network
+
+
 @given(beta=st.floats(0.05, 5.0), sigma2=st.floats(0.2, 3.0), part=st.floats(0.1, 0.95))
 @settings(max_examples=30, deadline=None)
 def test_byol_rates_are_the_eigenvalues_of_the_jacobian(beta, sigma2, part):
@@ -119,6 +127,16 @@ def test_byol_rates_are_the_eigenvalues_of_the_jacobian(beta, sigma2, part):
         found = np.sort(np.linalg.eigvals(np.array(columns).T).real)
         np.testing.assert_allclose(found, np.sort(byol_rates(w, setting, beta)), rtol=1e-5, atol=1e-8)
         assert (found.max() < 0) == stable
+
+
+def test_l2_equilibria_are_the_roots_and_vanish_beyond_the_fold():
+    """The roots add up to 1 / a and their product is rho / a; above rho = 1 / (4 a) there is none, and no warning."""
+    for rho in (0.01, 0.1, 0.125):
+        low, high = l2_equilibria(Setting(h=1, d=1, sigma2=1.0, rho=rho))
+        assert low + high == pytest.approx(0.5, rel=1e-12) and low * high == pytest.approx(rho / 2, rel=1e-12)
+    with np.errstate(all="raise"):
+        for rho in (0.1251, 0.3, 5.0):
+            assert np.isnan(l2_equilibria(Setting(h=1, d=1, sigma2=1.0, rho=rho))).all()
 
 
 def test_a_slow_target_is_slow_by_the_law():
@@ -199,6 +217,11 @@ def test_field_is_minus_the_gradient_of_the_population_loss(name):
     value.backward()
     assert loss(Phi, FOUR, *options) == pytest.approx(value.item(), rel=1e-12)
     np.testing.assert_allclose(field(Phi, FOUR, *options), -tensor.grad.numpy(), rtol=1e-10, atol=1e-12)
+
+
+def test_unless_told_otherwise_vicreg_has_the_weights_of_its_authors():
+    """Bardes, Ponce and LeCun: 25 for the invariance, 25 for the variance, 1 for the covariance, sqrt(Var + 1e-4)."""
+    assert Vicreg() == Vicreg(invariance=25.0, variance=25.0, covariance=1.0, epsilon=1e-4)
 
 
 @pytest.mark.parametrize("name", FIELDS)
