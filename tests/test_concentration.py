@@ -291,7 +291,7 @@ def test_memory_is_kept_in_small_blocks_and_what_cannot_fit_is_refused_before_wo
 
 @pytest.mark.parametrize(("h", "d", "n"), [(600, 2, 10), (1, 200_000, 3), (2, 100_000, 10), (2, 3, 200_000)])
 def test_what_is_not_refused_keeps_within_its_memory(h, d, n):
-    """Where a W that is converted, the inputs or the results are what fills it; and eight times what is used is enough."""
+    """Whether W, the inputs or the results fill it; and eight times what is used is enough."""
     setting = Setting(h=h, d=d)
     W, Phi = np.eye(h, dtype=np.float32), np.ones((h, d))
     fits = []

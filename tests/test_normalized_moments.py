@@ -256,7 +256,7 @@ def test_the_error_tells_when_the_steps_are_too_long(kind, monkeypatch):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_another_attempt_mends_steps_that_are_too_long(kind, monkeypatch):
-    """With steps for seven tenths of the digits the first attempt misses; the next ones ask for more until the error is small."""
+    """Steps for seven tenths of the digits: the first attempt misses, the next ones ask for more."""
     step, plan, attempts = normalized_moments._Spectra.step, normalized_moments._plan, []
 
     def longer(self, spectrum, end, depth):

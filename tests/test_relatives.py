@@ -102,14 +102,6 @@ def test_directpred_is_simsiam_in_another_time(power):
     assert run.w[-1, 0] == pytest.approx(simsiam.w[-1, 0], rel=1e-7)
 
 
-@pytest.mark.parametrize("method", ["directpred", "isoloss"])
-def test_a_predictor_that_is_set_is_not_trained(method):
-    kind, p = Relative(method, "l2"), np.array([0.9, 0.7, 0.5, 0.3])
-    dw, dp, dr = mode_velocity(kind, kind.predictor.of(p**2, FOUR.a), p, p, FOUR.with_(rho=0.1))
-    assert not dw.any() and dp.all()
-    np.testing.assert_array_equal(dr, dp)  # the target is the online network
-
-
 @given(beta=st.floats(0.05, 5.0), sigma2=st.floats(0.2, 3.0), part=st.floats(0.1, 0.95))
 @settings(max_examples=30, deadline=None)
 def test_byol_rates_are_the_eigenvalues_of_the_jacobian(beta, sigma2, part):
