@@ -469,7 +469,7 @@ def report(seeds: Sequence[int], samples: Sequence[Sequence[Mutant]], found: dic
     lines += [" ".join(__doc__.split("\n\n")[1].split()), ""]
     lines += [f"{len(samples[0])} mutants a seed. Intervals are Wilson's, 95 %. {machine()}; commit {commit()}.", ""]
     lines += [
-        "The first score of a seed is the one to trust: later ones count mutants that a test was written for.",
+        "Trust the first score of a seed: a later one counts mutants that a test was written for.",
         "",
     ]
     for seed, chosen in zip(seeds, samples):
