@@ -165,10 +165,27 @@ def test_what_is_promised_as_accuracy_is_kept():
         assert abs(q.tail(3 * q.mean, accuracy=accuracy) / fine - 1) <= accuracy
 
 
+@pytest.mark.parametrize("deviation", [0.5, 3.0, 20.0])
+def test_a_deviation_is_one_to_either_side(deviation):
+    """The sum of the two tails to rounding, so with the accuracy that a tail has by itself."""
+    q = QuadraticForm(rng().uniform(-1, 1, 20), rng(1).uniform(0, 2, 20))
+    sides = q.tail(q.mean + deviation), q.tail(q.mean - deviation, "lower")
+    assert q.deviation_tail(deviation) == pytest.approx(sum(sides), rel=1e-15)
+
+
 @pytest.mark.parametrize("delta", [0.5, 1e-3, 1e-12, 1e-200, 1e-300])
 def test_quantile_inverts_the_tail(delta):
     q = QuadraticForm(rng().uniform(0.1, 1, 20), rng(1).uniform(0, 2, 20))
     assert q.deviation_tail(q.deviation_quantile(delta)) == pytest.approx(delta, rel=1e-6)
+
+
+@pytest.mark.parametrize("unit", [1e-8, 1e8])
+def test_quantiles_have_the_unit_of_the_weights_whatever_their_signs(unit):
+    """Shifts far larger than one, so that the linear part of the deviation decides."""
+    weights, shifts2 = rng().uniform(-1, 1, 8), 1e4 * rng(1).uniform(1, 2, 8)
+    for delta in (0.3, 1e-6):
+        one = QuadraticForm(weights, shifts2).deviation_quantile(delta)
+        assert QuadraticForm(unit * weights, shifts2).deviation_quantile(delta) == pytest.approx(unit * one, rel=1e-7)
 
 
 # --- Feature norms ---------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from featnorm import relatives
 from featnorm.claims.relatives import CIRCULANT, off_manifold
 from featnorm.eigen_flow import rate
 from featnorm.equilibria import l2_velocity
@@ -320,6 +321,22 @@ def test_refused(call, words):
 def test_a_flow_that_blows_up_says_so():
     with pytest.raises(RuntimeError, match="could not be integrated"):
         follow_features(lambda Phi: Phi**3, np.eye(1), 0.0, [0.0, 10.0])
+
+
+def test_a_flow_may_take_as_many_evaluations_as_the_limit_and_no_more(monkeypatch):
+    calls = []
+
+    def field(Phi):
+        calls.append(Phi)
+        return -Phi
+
+    follow_features(field, np.eye(1), 0.0, [0.0, 1.0])
+    needed = len(calls)
+    monkeypatch.setattr(relatives, "MAX_EVALUATIONS", needed)
+    follow_features(field, np.eye(1), 0.0, [0.0, 1.0])
+    monkeypatch.setattr(relatives, "MAX_EVALUATIONS", needed - 1)
+    with pytest.raises(RuntimeError, match=r"could not be integrated beyond t = \S+: too many steps"):
+        follow_features(field, np.eye(1), 0.0, [0.0, 1.0])
 
 
 def test_training_that_diverges_says_so():
