@@ -476,8 +476,8 @@ def report(seeds: Sequence[int], samples: Sequence[Sequence[Mutant]], found: dic
         lines += [f"## Seed {seed}", "", *table(chosen, found, same), ""]
         killed = [m.key for m in chosen if found[m.key]["outcome"] != "survived"]
         if new := sum(key in mended for key in killed):
-            first = score(len(killed) - new, len(chosen))
-            lines += [f"At first it was {first}. Tests were then written from what had survived: see the end.", ""]
+            without = score(len(killed) - new, len(chosen))
+            lines += [f"Without the tests that were written from survivors, see the end, it would be {without}.", ""]
     survivors = {m.key: m for chosen in samples for m in chosen if found[m.key]["outcome"] == "survived"}
     by_class: dict[str, list[Mutant]] = {name: [] for name in (*CLASSES, "no reason given yet")}
     for key, m in survivors.items():

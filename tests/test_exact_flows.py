@@ -158,7 +158,7 @@ def test_where_W_stays_symmetric_by_itself_taking_its_symmetric_part_changes_not
     "change, words",
     [
         ({"loss": "huber"}, "loss = 'huber'"),
-        ({"times": [1.0, 0.0]}, "times: "),
+        ({"times": [0.0, 2.0, 1.0]}, "times: "),
         ({"W0": np.zeros((4, 3))}, "W"),
         ({"W0": np.triu(np.ones((4, 4))), "symmetrised": True}, "W0: must be symmetric"),
     ],

@@ -299,7 +299,7 @@ ONES = np.ones(1)
         (lambda: follow_modes(Relative("simsiam", "l2"), ONES, ONE, [0, 1]), "^w0: must be given"),
         (lambda: follow_modes(Relative("isoloss", "l2"), ONES, ONE, [0, 1], w0=ONES), "^w0: must not be given"),
         (lambda: follow_modes(Relative("simsiam", "l2"), ONES, ONE, [0, 1], w0=ONES, r0=ONES), "^r0: must not"),
-        (lambda: follow_modes(Relative("isoloss", "l2"), ONES, ONE, [1, 0]), "^times: must be"),
+        (lambda: follow_modes(Relative("isoloss", "l2"), ONES, ONE, [0, 2, 1]), "^times: must be"),
         (lambda: momentum_field(np.eye(1), np.eye(1), 0 * np.eye(1), np.eye(1), np.eye(1)), "a feature is zero"),
         (lambda: byol_rates(0.0, ONE, 1.0), "^w = 0.0"),
         (lambda: barlow_loss(np.zeros((1, 1)), ONE), "^Phi: has a zero row"),
