@@ -468,10 +468,7 @@ def report(seeds: Sequence[int], samples: Sequence[Sequence[Mutant]], found: dic
     lines = ["# Mutants: do the tests of the theory rooms notice a small wrong change?", ""]
     lines += [" ".join(__doc__.split("\n\n")[1].split()), ""]
     lines += [f"{len(samples[0])} mutants a seed. Intervals are Wilson's, 95 %. {machine()}; commit {commit()}.", ""]
-    lines += [
-        "Trust the first score of a seed: a later one counts mutants that a test was written for.",
-        "",
-    ]
+    lines += ["A score flatters where tests were written from the survivors of its own seed.", ""]
     for seed, chosen in zip(seeds, samples):
         lines += [f"## Seed {seed}", "", *table(chosen, found, same), ""]
         killed = [m.key for m in chosen if found[m.key]["outcome"] != "survived"]
