@@ -108,6 +108,42 @@ def test_spread_spectra_and_far_tails():
     assert QuadraticForm([-2.0]).tail(1.0) == 0.0 and QuadraticForm([2.0]).tail(-1.0) == 1.0
 
 
+def given_the_rest(weights, shifts2, x):
+    """P(Q > x) for a largest weight at index 0 and two small ones, by Gauss-Hermite over what the small ones add."""
+    z, c = np.polynomial.hermite_e.hermegauss(60)
+    second, third = (w * (z + np.sqrt(b2)) ** 2 for w, b2 in zip(weights[1:], shifts2[1:]))
+    root, b = np.sqrt((x - np.add.outer(second, third)) / weights[0]), np.sqrt(shifts2[0])
+    return float(c @ (special.ndtr(b - root) + special.ndtr(-b - root)) @ c / (2 * np.pi))
+
+
+@pytest.mark.parametrize("small", [1e-2, 1e-5, 1e-9, 1e-100, 1e-200])
+@pytest.mark.parametrize("signs", [(1, 1), (1, -1), (-1, -1)])
+def test_a_dominant_weight_agrees_with_a_quadrature_over_the_others(small, signs):
+    """Where the straight path is slow: from weights a hundredth of the largest to such whose squares underflow."""
+    weights = np.array([1.0, 0.7 * small * signs[0], 0.2 * small * signs[1]])
+    for shifts in (np.zeros(3), np.array([1.5, 0.3, 2.0])):
+        q = QuadraticForm(weights, shifts)
+        for x in (3.0, 8.0, 40.0):
+            truth = given_the_rest(weights, shifts, x)
+            side = "upper" if x > q.mean else "lower"
+            assert q.tail(x, side) == pytest.approx(truth if side == "upper" else 1 - truth, rel=1e-11)
+            assert QuadraticForm(-weights, shifts).tail(-x, "lower") == pytest.approx(truth, rel=1e-11)
+
+
+def test_hundreds_of_small_weights_take_little_memory():
+    """They move the tail by their mean and spread, to second order in their size; a straight path takes 1e6 nodes."""
+    small = 1e-4 * rng().uniform(0.5, 1.0, 300)
+    q = QuadraticForm(np.append(1.0, small))
+    for x in (2.0, 30.0):
+        tracemalloc.start()
+        found, peak = q.tail(x), tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        y = x - small.sum()
+        bend = stats.chi2.pdf(y, 1) * (1 + 1 / y) / 2  # the second derivative of the tail
+        assert found == pytest.approx(stats.chi2.sf(y, 1) + np.sum(small**2) * bend, rel=1e-9)
+        assert peak < 4 * 16 * 500_000  # a few complex blocks
+
+
 @given(st.lists(st.floats(0.05, 5) | st.floats(-5, -0.05), min_size=2, max_size=8), st.floats(-4, 8), st.data())
 @settings(max_examples=40, deadline=None)
 def test_tails_add_up_scale_and_fall(weights, z, data):
@@ -129,10 +165,27 @@ def test_what_is_promised_as_accuracy_is_kept():
         assert abs(q.tail(3 * q.mean, accuracy=accuracy) / fine - 1) <= accuracy
 
 
-@pytest.mark.parametrize("delta", [0.5, 1e-3, 1e-12, 1e-200])
+@pytest.mark.parametrize("deviation", [0.5, 3.0, 20.0])
+def test_a_deviation_is_one_to_either_side(deviation):
+    """The sum of the two tails to rounding, so with the accuracy that a tail has by itself."""
+    q = QuadraticForm(rng().uniform(-1, 1, 20), rng(1).uniform(0, 2, 20))
+    sides = q.tail(q.mean + deviation), q.tail(q.mean - deviation, "lower")
+    assert q.deviation_tail(deviation) == pytest.approx(sum(sides), rel=1e-15)
+
+
+@pytest.mark.parametrize("delta", [0.5, 1e-3, 1e-12, 1e-200, 1e-300])
 def test_quantile_inverts_the_tail(delta):
     q = QuadraticForm(rng().uniform(0.1, 1, 20), rng(1).uniform(0, 2, 20))
     assert q.deviation_tail(q.deviation_quantile(delta)) == pytest.approx(delta, rel=1e-6)
+
+
+@pytest.mark.parametrize("unit", [1e-8, 1e8])
+def test_quantiles_have_the_unit_of_the_weights_whatever_their_signs(unit):
+    """Shifts far larger than one, so that the linear part of the deviation decides."""
+    weights, shifts2 = rng().uniform(-1, 1, 8), 1e4 * rng(1).uniform(1, 2, 8)
+    for delta in (0.3, 1e-6):
+        one = QuadraticForm(weights, shifts2).deviation_quantile(delta)
+        assert QuadraticForm(unit * weights, shifts2).deviation_quantile(delta) == pytest.approx(unit * one, rel=1e-7)
 
 
 # --- Feature norms ---------------------------------------------------------------------------------------------------
@@ -191,6 +244,7 @@ def test_matrix_norms_are_those_of_numpy():
     found = matrix_norms(W, Phi, x)
     assert found["Phi"] == pytest.approx(np.linalg.norm(Phi, 2), rel=1e-10)
     assert found["Psi"] == pytest.approx(np.linalg.norm(Psi, 2), rel=1e-10)
+    assert found["W"] == pytest.approx(np.linalg.svd(W)[1][0], rel=1e-10)
     assert found["Gram_Psi"] == pytest.approx(np.linalg.norm(Psi.T @ Psi), rel=1e-10)
     assert found["Psi_x0"] == pytest.approx(np.linalg.norm(Psi.T @ Psi @ x) / np.sqrt(3), rel=1e-10)
 
@@ -250,6 +304,24 @@ def test_memory_is_kept_in_small_blocks_and_what_cannot_fit_is_refused_before_wo
         sample_norms(W, Phi, setting, 10**12, rng())
     with pytest.raises(ValueError, match=r"more than memory = 0\.001 GiB"):
         sample_norms(W, Phi, setting, 10, rng(), memory=0.001)
+
+
+@pytest.mark.parametrize(("h", "d", "n"), [(600, 2, 10), (1, 200_000, 3), (2, 100_000, 10), (2, 3, 200_000)])
+def test_what_is_not_refused_keeps_within_its_memory(h, d, n):
+    """Whether W, the inputs or the results fill it; and eight times what is used is enough."""
+    setting = Setting(h=h, d=d)
+    W, Phi = np.eye(h, dtype=np.float32), np.ones((h, d))
+    fits = []
+    for limit in np.geomspace(0.5, 64.0, 29) * 2**20:
+        tracemalloc.start()
+        try:
+            sample_norms(W, Phi, setting, n, rng(), memory=limit / 2**30)
+            fits.append((limit, tracemalloc.get_traced_memory()[1]))
+        except ValueError:
+            pass
+        tracemalloc.stop()
+    assert all(peak <= limit for limit, peak in fits)
+    assert fits[0][0] <= 8 * fits[0][1]
 
 
 @pytest.mark.parametrize(

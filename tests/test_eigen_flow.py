@@ -242,6 +242,15 @@ def test_extinction_with_coupled_norms(k, rho):
     np.testing.assert_allclose(alive.w[-1][:k], w0 * math.exp(-rho * 3 * limit), rtol=1e-5)
 
 
+def test_a_run_reaches_to_where_sizes_leave_the_floating_point_range():
+    """Up to rho t = 350, as the message says; equal modes only shrink."""
+    setting = Setting(h=2, d=2, rho=5.0)
+    run = integrate(np.ones(2), np.ones(2), setting, 70.0, "leading", extinct=0.0)
+    np.testing.assert_allclose(run.w[-1], math.exp(-350.0), rtol=1e-9)
+    with pytest.raises(ValueError, match=r"^t_end = 70\.1: rho t_end must be at most 350"):
+        integrate(np.ones(2), np.ones(2), setting, 70.1, "leading")
+
+
 @pytest.mark.parametrize("k", [1, 3])
 def test_equal_negative_modes_grow_with_coupled_norms(k):
     """The trace defect has the sign of -w: |w|^2 = w0^2 + 4 t / (a k^2), and at rho > 0 it tends to 2 / (rho a k^2)."""

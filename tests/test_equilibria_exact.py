@@ -209,7 +209,8 @@ def test_exact_functions_refuse():
 def test_descartes_bounds_the_positive_roots(roots):
     """For real roots only the rule is exact: the sign changes are the positive roots, counted with multiplicity."""
     poly = np.poly1d(roots, r=True).coeffs[::-1]
-    assert sign_changes([Fraction(round(c)) for c in poly]) == sum(x > 0 for x in roots)
+    for unit in (1, Fraction(1, 1000)):
+        assert sign_changes([Fraction(round(c)) * unit for c in poly]) == sum(x > 0 for x in roots)
 
 
 # Both cubics ----------------------------------------------------------------------------------------------------------
@@ -242,6 +243,13 @@ def test_l2_equilibria(sigma2, ratio):
     for e in found:
         size = setting.a * abs(e.w) ** 3 + e.w**2 + setting.rho * abs(e.w)
         assert abs(float(l2_velocity(np.array(e.w), setting))) <= 20 * EPS * size
+
+
+def test_an_equilibrium_beyond_the_floating_point_range_is_refused():
+    """1 / theta is within it, and times the unit sqrt(N_Psi) it is not."""
+    with pytest.raises(ValueError, match="N, rho"):
+        leading_equilibria(Norms(1.0, 1e100, 1e-250), ONE)
+    assert leading_equilibria(Norms(1.0, 1e100, 1e-150), ONE)[-1].w == pytest.approx(1e250, rel=1e-12)
 
 
 def test_l2_on_its_threshold():

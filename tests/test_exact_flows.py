@@ -12,6 +12,7 @@ from scipy.integrate import solve_ivp
 
 from featnorm import eigen_flow, matrix_flow, surveys
 from featnorm.eigen_flow import (
+    EIGEN_CLOSURES,
     integrate,
     rate,
     second_order_rate,
@@ -88,8 +89,9 @@ def test_a_flow_that_ends_in_rank_one_says_that_it_stopped(monkeypatch):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_population_flow_obeys_the_exact_laws(seed):
-    """Of the equation as it stands: integrated by the clock the norm law would be built in."""
+    """Of the equation as it stands: integrated by the clock the norm law would be built in. W need not be symmetric."""
     setting, W, Phi = start(seed)
+    W = W + seed * np.triu(np.full_like(W, 0.2), 1)
     t = np.linspace(0.0, 2.0, 5)
     run = population_flow(W, Phi, setting, t, rtol=RTOL, direct=True)
     for part in (run.W, run.Phi):
@@ -154,7 +156,12 @@ def test_where_W_stays_symmetric_by_itself_taking_its_symmetric_part_changes_not
 
 @pytest.mark.parametrize(
     "change, words",
-    [({"loss": "huber"}, "loss = 'huber'"), ({"times": [1.0, 0.0]}, "times: "), ({"W0": np.zeros((4, 3))}, "W")],
+    [
+        ({"loss": "huber"}, "loss = 'huber'"),
+        ({"times": [0.0, 2.0, 1.0]}, "times: "),
+        ({"W0": np.zeros((4, 3))}, "W"),
+        ({"W0": np.triu(np.ones((4, 4))), "symmetrised": True}, "W0: must be symmetric"),
+    ],
 )
 def test_population_flow_refuses(change, words):
     setting, W, Phi = start(0)
@@ -215,6 +222,28 @@ def test_second_order_rate_conserves_the_norm(seed):
     k = second_order_rate(w, phi, setting)
     assert abs(w @ k) < 1e-12 * np.abs(w * k).sum() + 1e-14  # sum of H_jj
     assert abs(w @ rate(w, phi, setting, "paper")) > 1e-10  # the closure of Lemma 4 does not
+
+
+@pytest.mark.parametrize("closure", EIGEN_CLOSURES)
+def test_H_has_no_unit_so_the_rate_scales_with_one_over_w(closure):
+    setting = Setting(h=4, d=4, sigma2=0.5)
+    w, phi = np.array([1.0, -0.5, 0.3, 2.0]), np.array([1.0, 0.2, 0.7, 0.1])
+    k = rate(w, phi, setting, closure)
+    for c, e in ((1e-3, 1e5), (7.0, 1e-4)):
+        np.testing.assert_allclose(c * rate(c * w, e * phi, setting, closure), k, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("a", [1.1, 3.0])
+@pytest.mark.parametrize("closure, order", [("leading", 1), ("paper", 1), ("second_order", 2)])
+def test_closures_miss_the_exact_rate_by_their_order_in_one_over_h(closure, order, a):
+    """With bounded shares; signs of w and off the parabola, so that no sum of the second order vanishes."""
+    misses, hs = [], np.array([32, 128, 512])
+    for h in hs:
+        x, setting = np.linspace(0.0, 1.0, h), Setting(h=int(h), d=int(h), sigma2=a - 1)
+        w, phi = np.cos(5 * x) + 0.4, 0.3 + x**2
+        exact = diagonal_moments(w, phi, setting, 1e-13).k
+        misses.append(np.linalg.norm(rate(w, phi, setting, closure) - exact) / np.linalg.norm(exact))
+    assert np.diff(np.log(misses)) / np.diff(np.log(hs)) == pytest.approx([-order, -order], abs=0.1)
 
 
 def test_exact_rate_and_matrix_agree():

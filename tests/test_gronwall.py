@@ -13,6 +13,7 @@ from scipy.integrate import quad, solve_ivp
 
 from featnorm.claims import gronwall as checks
 from featnorm.gronwall import (
+    _midpoint,
     decay_bound,
     growth_bound,
     law_bound,
@@ -78,6 +79,17 @@ def test_integrals_are_enclosed_to_second_order():
     margins = [resolved(cells) for cells in (64, 256, 1024)]
     orders = np.diff(np.log2(margins)) / 2  # cells grow by 4, so the width falls by 2 ** 2
     assert (orders <= -0.9).all()  # at least first order, and both are halvings of a power of two
+
+
+@given(st.floats(-3.0, 3.0), st.floats(-2.0, 2.0), st.floats(1e-3, 2.0), st.floats(1e-3, 2.0))
+def test_the_midpoint_rule_encloses_every_function_with_such_slopes_and_no_more(value, slope, spread, width):
+    """A bend in the middle, from one end of the slopes to the other, reaches the ends of the enclosure."""
+    found = _midpoint(arb(value), arb(slope, spread), arb(width))
+    # value + slope t +- spread |t| over |t| <= width / 2: the odd part vanishes, |t| has the integral width^2 / 4
+    for sign in (-1, 1):
+        inside, outside = (value * width + sign * part * spread * width**2 / 4 for part in (0.999, 1.001))
+        assert found.contains(arb(inside))
+        assert not found.contains(arb(outside))
 
 
 def test_each_wrong_variant_of_theorem_1_is_refuted_with_a_certificate():
@@ -160,7 +172,7 @@ def test_the_window_is_where_its_equation_says(limit, rho):
     ("call", "message"),
     [
         (lambda: growth_bound(-1.0, 1.0, [0.0], 0.1), "start = -1.0"),
-        (lambda: growth_bound(1.0, 1.0, [-0.5], 0.1), "t: must have no negative entry"),
+        (lambda: growth_bound(1.0, 1.0, [0.0, -0.5], 0.1), "t: must have no negative entry"),
         (lambda: growth_bound(1.0, 1.0, [math.nan], 0.1), "t: has 1 entries"),
         (lambda: decay_bound(1.0, math.inf, [0.0], 0.1), "speed = inf"),
         (lambda: decay_bound(1.0, 1.0, [0.0], -0.1), "rho = -0.1"),

@@ -18,6 +18,7 @@ from featnorm.matrix_flow import (
     H_diagonal_blocks,
     H_sample,
     closed_velocity,
+    closure_field,
     closure_terms,
     cosine_field,
     estimate_gradient,
@@ -440,6 +441,17 @@ def test_standard_errors_are_honest(what):
     assert abs((np.abs(z / 4) < 1.03).mean(axis=0) - 0.68).min() > Z * 0.033  # without dividing by sqrt(blocks)
 
 
+def test_the_estimated_gradient_is_the_mean_of_the_field_over_the_blocks():
+    """The same views drawn again, one block after another."""
+    setting = Setting(h=3, d=5, sigma2=0.5)
+    W, Phi = initialize(setting, np.random.default_rng(6))
+    found = estimate_gradient(W, Phi, setting, 300, np.random.default_rng(7), blocks=3)
+    rng = np.random.default_rng(7)
+    blocks = [cosine_field(W, Phi, *views(setting, 100, rng)) for _ in range(3)]
+    for estimate, parts in zip(found, zip(*blocks)):
+        np.testing.assert_allclose(estimate.mean, np.mean(parts, axis=0), atol=1e-13)
+
+
 def test_estimated_gradient_gives_H():
     """-grad_W W^T is H, in expectation."""
     setting, rng = Setting(h=4, d=6, sigma2=0.5), np.random.default_rng(6)
@@ -596,6 +608,20 @@ def test_closed_velocity_solves_eq_4(seed, closure):
     # F is quadratic along a line, so the central difference with a step of one is its derivative exactly
     slope = ((Phi + dPhi) @ (Phi + dPhi).T - (Phi - dPhi) @ (Phi - dPhi).T) / 2
     np.testing.assert_allclose(dF, slope, atol=ROUNDING * worst * (1 + np.sum(dPhi**2)))
+
+
+@pytest.mark.parametrize("closure", [*CLOSURES, "exact"])
+@given(seeds, st.integers(1, 4), st.integers(1, 5))
+@FEW
+def test_the_field_of_a_closure_belongs_to_its_H(closure, seed, h, d):
+    """dW W^T = H and dPhi Phi^T = W^T dW, for any W and any number of inputs, more or fewer than features."""
+    setting = Setting(h=h, d=d, sigma2=0.4)
+    W, Phi, _, _ = sample(seed, h=h, d=d)
+    dW, dPhi = closure_field(W, Phi, setting, closure)
+    allowed = 1e-8 if closure == "exact" else ROUNDING  # quadratures of accuracy 1e-10
+    size = 1 + np.linalg.norm(dW) * np.linalg.norm(W)
+    np.testing.assert_allclose(dW @ W.T, H_closure(W, Phi, setting, closure), atol=allowed * size)
+    np.testing.assert_allclose(dPhi @ Phi.T, W.T @ dW, atol=allowed * size)
 
 
 @FEW

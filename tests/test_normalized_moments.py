@@ -63,6 +63,9 @@ def spectra(kind, h, generator):
         w[:3], phi[:3] = [1.0, -2.0, 0.5], [1.0, 0.3, 2.0]
         return w, phi
     w, phi = np.ones(h), np.ones(h)
+    if kind == "hidden":  # the largest rate is that of a mode with w = 0, which neither H nor the cosine sees
+        w[0], phi[0] = 0.0, 1e5
+        return w, phi
     w[0], phi[-1] = generator.choice([1, 5, 100]), generator.choice([1, 5, 1000])
     return w, phi
 
@@ -151,8 +154,8 @@ def test_a_single_moving_mode_gives_infinite_rates_to_those_at_zero():
     assert m.k[1] == np.inf and m.k[2] == 0.0
     assert m.H == pytest.approx(np.zeros(3), abs=1e-10)
     assert 0 < m.cosine < 1 and m.error <= 1e-10
-    near = [diagonal_moments([2.0, small], [1.0, 1.0], 1.0).k[1] for small in (1e-3, 1e-6, 1e-9)]
-    assert np.diff(near) == pytest.approx(np.diff(near)[0] * np.ones(2), rel=1e-2)  # a logarithm
+    near = [diagonal_moments([2.0, 10.0**-n], [1.0, 1.0], 1.0).k[1] for n in range(3, 40, 6)]
+    assert np.diff(near) == pytest.approx(np.diff(near)[0] * np.ones(6), rel=1e-2)  # a logarithm
 
 
 # --- Laws ------------------------------------------------------------------------------------------------------------
@@ -234,8 +237,8 @@ def test_the_error_is_honest_and_as_small_as_asked(accuracy):
         assert distance(m, exact, w, phi, sigma2) <= 4 * m.error + exact.error
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_error_tells_when_the_steps_are_too_long(kind, monkeypatch):
+@pytest.mark.parametrize("kind, sigma2", [*((kind, 1.0) for kind in KINDS), ("hidden", 20.0)])
+def test_the_error_tells_when_the_steps_are_too_long(kind, sigma2, monkeypatch):
     step = normalized_moments._Spectra.step
 
     def longer(self, spectrum, end, depth):
@@ -243,15 +246,36 @@ def test_the_error_tells_when_the_steps_are_too_long(kind, monkeypatch):
 
     for h in (20, 300):
         w, phi = spectra(kind, h, rng(18))
-        exact = diagonal_moments(w, phi, 1.0, 1e-13)
+        exact = diagonal_moments(w, phi, sigma2, 1e-13)
         with monkeypatch.context() as patch:
             patch.setattr(normalized_moments._Spectra, "step", longer)
             grid = normalized_moments._plan  # the same grid in every attempt: the second would mend the first
             patch.setattr(normalized_moments, "_plan", lambda *a, grid=grid: grid(*a[:3], 1e-8))
-            m = diagonal_moments(w, phi, 1.0, 1e-8)
-        true = distance(m, exact, w, phi, 1.0)
+            m = diagonal_moments(w, phi, sigma2, 1e-8)
+        true = distance(m, exact, w, phi, sigma2)
         assert 3e-8 < true <= 4 * m.error
         assert m.error <= 300 * true
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_another_attempt_mends_steps_that_are_too_long(kind, monkeypatch):
+    """Steps for seven tenths of the digits: the first attempt misses, the next ones ask for more."""
+    step, plan, attempts = normalized_moments._Spectra.step, normalized_moments._plan, []
+
+    def longer(self, spectrum, end, depth):
+        return step(self, spectrum, end, 0.7 * depth)
+
+    def counted(*arguments):
+        attempts.append(arguments[-1])
+        return plan(*arguments)
+
+    w, phi = spectra(kind, 20, rng(18))
+    exact = diagonal_moments(w, phi, 1.0, 1e-13)
+    monkeypatch.setattr(normalized_moments._Spectra, "step", longer)
+    monkeypatch.setattr(normalized_moments, "_plan", counted)
+    m = diagonal_moments(w, phi, 1.0, 1e-6, strict=True)
+    assert len(attempts) > 1 and (np.diff(attempts) < 0).all()
+    assert m.error <= 1e-6 and distance(m, exact, w, phi, 1.0) <= 4 * m.error
 
 
 @pytest.mark.parametrize("sigma2", [1e-12, 1e-7, 1e7, 1e30])

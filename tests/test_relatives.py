@@ -11,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from featnorm import relatives
 from featnorm.claims.relatives import CIRCULANT, off_manifold
 from featnorm.eigen_flow import rate
 from featnorm.equilibria import l2_velocity
@@ -121,6 +122,16 @@ def test_byol_rates_are_the_eigenvalues_of_the_jacobian(beta, sigma2, part):
         assert (found.max() < 0) == stable
 
 
+def test_l2_equilibria_are_the_roots_and_vanish_beyond_the_fold():
+    """The roots add up to 1 / a and their product is rho / a; above rho = 1 / (4 a) there is none, and no warning."""
+    for rho in (0.01, 0.1, 0.125):
+        low, high = l2_equilibria(Setting(h=1, d=1, sigma2=1.0, rho=rho))
+        assert low + high == pytest.approx(0.5, rel=1e-12) and low * high == pytest.approx(rho / 2, rel=1e-12)
+    with np.errstate(all="raise"):
+        for rho in (0.1251, 0.3, 5.0):
+            assert np.isnan(l2_equilibria(Setting(h=1, d=1, sigma2=1.0, rho=rho))).all()
+
+
 def test_a_slow_target_is_slow_by_the_law():
     setting = Setting(h=1, d=1, sigma2=1.0, rho=0.1)
     w = l2_equilibria(setting)[1]
@@ -199,6 +210,11 @@ def test_field_is_minus_the_gradient_of_the_population_loss(name):
     value.backward()
     assert loss(Phi, FOUR, *options) == pytest.approx(value.item(), rel=1e-12)
     np.testing.assert_allclose(field(Phi, FOUR, *options), -tensor.grad.numpy(), rtol=1e-10, atol=1e-12)
+
+
+def test_unless_told_otherwise_vicreg_has_the_weights_of_its_authors():
+    """Bardes, Ponce and LeCun: 25 for the invariance, 25 for the variance, 1 for the covariance, sqrt(Var + 1e-4)."""
+    assert Vicreg() == Vicreg(invariance=25.0, variance=25.0, covariance=1.0, epsilon=1e-4)
 
 
 @pytest.mark.parametrize("name", FIELDS)
@@ -283,7 +299,7 @@ ONES = np.ones(1)
         (lambda: follow_modes(Relative("simsiam", "l2"), ONES, ONE, [0, 1]), "^w0: must be given"),
         (lambda: follow_modes(Relative("isoloss", "l2"), ONES, ONE, [0, 1], w0=ONES), "^w0: must not be given"),
         (lambda: follow_modes(Relative("simsiam", "l2"), ONES, ONE, [0, 1], w0=ONES, r0=ONES), "^r0: must not"),
-        (lambda: follow_modes(Relative("isoloss", "l2"), ONES, ONE, [1, 0]), "^times: must be"),
+        (lambda: follow_modes(Relative("isoloss", "l2"), ONES, ONE, [0, 2, 1]), "^times: must be"),
         (lambda: momentum_field(np.eye(1), np.eye(1), 0 * np.eye(1), np.eye(1), np.eye(1)), "a feature is zero"),
         (lambda: byol_rates(0.0, ONE, 1.0), "^w = 0.0"),
         (lambda: barlow_loss(np.zeros((1, 1)), ONE), "^Phi: has a zero row"),
@@ -305,6 +321,22 @@ def test_refused(call, words):
 def test_a_flow_that_blows_up_says_so():
     with pytest.raises(RuntimeError, match="could not be integrated"):
         follow_features(lambda Phi: Phi**3, np.eye(1), 0.0, [0.0, 10.0])
+
+
+def test_a_flow_may_take_as_many_evaluations_as_the_limit_and_no_more(monkeypatch):
+    calls = []
+
+    def field(Phi):
+        calls.append(Phi)
+        return -Phi
+
+    follow_features(field, np.eye(1), 0.0, [0.0, 1.0])
+    needed = len(calls)
+    monkeypatch.setattr(relatives, "MAX_EVALUATIONS", needed)
+    follow_features(field, np.eye(1), 0.0, [0.0, 1.0])
+    monkeypatch.setattr(relatives, "MAX_EVALUATIONS", needed - 1)
+    with pytest.raises(RuntimeError, match=r"could not be integrated beyond t = \S+: too many steps"):
+        follow_features(field, np.eye(1), 0.0, [0.0, 1.0])
 
 
 def test_training_that_diverges_says_so():

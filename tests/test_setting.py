@@ -187,6 +187,11 @@ def test_feature_views_have_the_law_of_features(h, d):
     assert abs(z_scores(np.trace(drawn, axis1=1, axis2=2) ** 2, np.trace(wanted) ** 2 + 2 * np.sum(wanted**2))) < Z
 
 
+def test_features_of_a_zero_gram_matrix_are_zero():
+    for part in feature_views(np.zeros((2, 2)), Setting(h=2, d=3), 4, np.random.default_rng(0)):
+        assert part.shape == (4, 2) and not part.any()
+
+
 # Losses ---------------------------------------------------------------------------------------------------------------
 
 

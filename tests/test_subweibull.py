@@ -1,5 +1,6 @@
 """Sub-Weibull laws: closed forms, other integrators, best constants, closure, an explicit tail bound, intervals."""
 
+import itertools
 import math
 from dataclasses import replace
 
@@ -102,6 +103,18 @@ def test_the_norm_of_a_square_is_the_square_of_the_norm(beta):
 def test_indicators_have_a_closed_form(probability, beta):
     assert norm(indicator(probability, 2.5), beta) == exact(2.5 * math.log1p(1 / probability) ** (-1 / beta))
     assert moment(indicator(probability, 2.5), 3.0) == exact(2.5 * probability ** (1 / 3))
+
+
+@pytest.mark.parametrize("low", [0.1, 0.6, 0.9])
+@pytest.mark.parametrize("beta", [0.5, 1.0, 2.0])
+def test_a_law_on_two_values_has_closed_forms(low, beta):
+    """|X| = 2 with probability 1/100, 2 low with 1/2, else 0: the sample with these weights, and sums over it."""
+    values, p = np.array([2.0 * low, 2.0]), np.array([0.5, 0.01])
+    beyond = np.log([0.51, 0.01])  # log P(|X| >= x) up to the first value, and up to the second
+    law = Law("two values", lambda x: np.select([x <= values[0], x <= 2.0], beyond, -np.inf), math.inf, 2.0, (*values,))
+    assert norm(law, beta) == exact(sample_norm([0.0, *values], beta, [0.49, *p]))
+    assert moment(law, 3.0) == exact(float(p @ values**3) ** (1 / 3))
+    assert tail_constant(law, beta) == exact(max(values / (math.log(2) - beyond) ** (1 / beta)))
 
 
 @pytest.mark.parametrize("breaks", [(0.7,), (0.3, 1.9), (0.1, 1.0, 3.0)])
@@ -403,6 +416,16 @@ def test_the_tail_index_is_hill_s_estimate():
     summands = np.sort(np.exp(sample / e.value))
     k = math.isqrt(500)
     assert 1 / e.tail_index == pytest.approx(np.mean(np.log(summands[-k:] / summands[-k - 1])), rel=1e-12)
+
+
+def test_an_interval_has_two_ends_where_the_index_is_above_two_by_two_standard_errors():
+    """Hill's estimate from k summands has the relative standard error 1 / sqrt(k)."""
+    found = [estimate_norm(rng(s).exponential(size=n) ** 0.8, 1.0) for s in range(40) for n in (100, 400)]
+    errors = [e.tail_index / math.sqrt(k) for e, k in zip(found, itertools.cycle((10, 20)))]
+    above = np.array([(e.tail_index - 2) / error for e, error in zip(found, errors)])
+    assert ((1.5 < above) & (above < 2)).any() and ((2 < above) & (above < 2.5)).any()
+    assert [e.normal for e in found] == (above > 2).tolist()
+    assert all(e.normal == math.isfinite(e.high) for e in found)
 
 
 def test_twenty_samples_are_enough():
