@@ -134,8 +134,8 @@ def _force(w: Array, p: Array, r: Array, setting: Setting, loss: Loss) -> Array:
 def mode_velocity(kind: Relative, w: Array, p: Array, r: Array, setting: Setting) -> tuple[Array, Array, Array]:
     """(dw/dt, dp/dt, dr/dt) of a `Relative`, each of shape (h,).
 
-    Where the predictor is set, ``w`` must be what it gives and dw is what follows from dp (zero epsilon) and is not
-    used by the flow; where there is no moving target, ``r`` must be p and dr is dp.
+    Where the predictor is set, ``w`` must be what it gives and dw is zero, since nothing trains it; where there is no
+    moving target, ``r`` must be p and dr is dp.
 
     >>> dw, dp, dr = mode_velocity(Relative("byol", "l2", beta=2.0), *np.array([[1.0], [1.0], [0.5]]),
     ...                            Setting(h=1, d=1, sigma2=1.0))
