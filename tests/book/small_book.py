@@ -19,7 +19,7 @@ kernelspec: {display_name: Python 3, language: python, name: python3}
 """
 #: Text of our own, since the book's chapters link to each other; checks, figures, roles and extensions are the book's.
 PAGES = {
-    "intro": "# A small book\n\nThe clock: {outcome}`beyond-clock`. See {ref}`fig-small`.\n",
+    "intro": "# A small book\n\nThe clock: {outcome}`beyond-clock`. See {ref}`fig-small`. A {term}`factor`.\n",
     "clock": HEADER
     + """# Laws
 
@@ -46,6 +46,11 @@ check("beyond-norm-law", seed=0)
 
 ```{code-cell} ipython3
 check("beyond-clock", seed=0)
+```
+
+```{glossary}
+factor
+  A number.
 ```
 """,
     **{
