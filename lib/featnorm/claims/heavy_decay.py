@@ -122,19 +122,24 @@ def contradictions(x: dict[str, Array], figure: Figure) -> int:
 
     At each time every run of the loss that survives must be above the border, every run of the others below; a run
     whose loss stopped being finite contradicts either. To these are added the runs without decay, of the two losses,
-    that are not above: what dies without decay does not die of it.
+    that are not above: what dies without decay does not die of it. Without such runs nothing is counted: -1.
     """
-    without = sum(int(np.sum(_fates(x, kind, 0.0) != 1)) for kind in ("cosine", "l2"))
+    without = _without_decay(x)
     wanted = {figure.survives: 1} | dict.fromkeys(figure.collapses, -1)
     found = [
         sum(int(np.sum(_fates(x, kind, time) != fate)) for kind, fate in wanted.items())
         for time in _shared(x, figure.light)
     ]
-    return min(found) + without if found else -1
+    counted = found and all(map(len, without))
+    return min(found) + sum(int(np.sum(fates != 1)) for fates in without) if counted else -1
+
+
+def _without_decay(x: dict[str, Array]) -> list[Array]:
+    return [_fates(x, kind, 0.0) for kind in ("cosine", "l2")]
 
 
 def _lives_without_decay(x: dict[str, Array]) -> bool:
-    return all((_fates(x, kind, 0.0) == 1).all() for kind in ("cosine", "l2"))
+    return all(len(fates) > 0 and (fates == 1).all() for fates in _without_decay(x))
 
 
 def decisive(x: dict[str, Array]) -> list[float]:
@@ -160,7 +165,7 @@ def reason(x: dict[str, Array]) -> str:
     alive = [f"in {np.sum(fate == 1)} of {len(fate)} seeds at {time:.3g}" for time, fate in fates.items()]
     seen = f"the cosine loss survives {', '.join(alive)}" if alive else "there is no such decay time"
     if not _lives_without_decay(x):
-        seen = "a loss collapses without decay too"
+        seen = "it is not shown that both losses survive without decay"
     return (
         "The rule, fixed before the sweep, looks at the decay times of one or more at which both controls, the L2 loss "
         "and the cosine loss without stop-gradient, collapse in every seed. The figure holds if the cosine loss "
