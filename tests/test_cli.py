@@ -43,6 +43,7 @@ def test_what_is_undecided_says_why(capsys):
     [
         (["claims", "lema-1"], "did you mean 'lemma-1'"),
         (["claims", "eq-6", "figure-10"], "not yet checked"),
+        (["claims", "--all", "eq-6"], "ID = 'eq-6' beside --all"),
         (["claims", "eq-7", "--seed", "-1"], "--seed = -1: must be a whole number >= 0"),
     ],
 )

@@ -19,7 +19,7 @@ from featnorm.scale import Scale, current
 _EXAMPLES = """examples:
   featnorm claims                        every claim: id, name, whether it is checked
   featnorm claims lemma-1 eq-7           run two checks at the scale FEATNORM_SCALE sets
-  featnorm claims --all --scale smoke    run every check in seconds
+  featnorm claims --all --scale smoke    run every check in about half a minute
   featnorm claims lemma-4 --json         the evidence as JSON
   featnorm archive terminal-state-h12    make an archived run again (minutes), in book/results/
   featnorm results                       list archived runs, and which are stale: their code has changed since
@@ -54,6 +54,7 @@ def _parser(command: str = "") -> argparse.ArgumentParser:
     claim = commands.add_parser(
         "claims",
         help="list claims, or run their checks",
+        description="List claims, or run their checks. The status is 1 if an outcome is 'fails' or 'undecided'.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -181,6 +182,8 @@ def _main(argv: Sequence[str] | None) -> int:
             for name in results.names():
                 print(f"{name:32s} {'stale' if results.load(name).stale else 'code unchanged'}")
             return 0
+        if args.all and args.ids:
+            raise ValueError(f"ID = {args.ids[0]!r} beside --all: give one or the other")
         ids = list(claims.CHECKS) if args.all else args.ids
         if not ids:
             for claim in claims.REGISTRY.values():
