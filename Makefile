@@ -38,7 +38,7 @@ install: $(STAMP)  ## make .venv with the pinned versions
 
 # The book is built aside and copied into place as the last step, so that _build/html exists only when a build has
 # succeeded, however an earlier one ended. What was built aside stays: after a failure to look at, else for the next
-# build, which keeps the pages that cannot have changed (book/_ext/rebuild.py) and runs no chapter again that it need
+# build, which reads only the pages that can have changed (book/_ext/rebuild.py) and runs no chapter again that it need
 # not (book/_ext/execution_cache.py). The last two folders removed are what a plain `jupyter-book build .` leaves.
 book: $(STAMP)  ## build the book into _build/html (FEATNORM_SCALE=smoke, book or full)
 	rm -rf _build/html _build/html.part _build/.doctrees _build/jupyter_execute
